@@ -1,0 +1,1 @@
+//! The server's body: HTTP, WebSocket, UDP, admin APIs, store; the library behind ahoy-server
