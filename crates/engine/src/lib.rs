@@ -1,3 +1,9 @@
 //! The client's body: sockets, threads, reconnect; drives the call session, the room session and the media.
+//!
+//! Intents go in by [`Engine::request`]; whole [`api::Snapshot`]s, a 10 Hz lane of [`api::Levels`] and documented events
+//! come out. One task owns all state; sockets, rooms and devices are reached by bounded channels.
 
 pub mod api;
+mod engine;
+
+pub use engine::{Engine, EngineConfig, Pictures};
