@@ -1,0 +1,158 @@
+//! What the web view may ask for. A command translates and hands on; it decides nothing.
+
+use crate::shell::Shell;
+use crate::view::{CallMedia, ChoiceView, Invitation, Refusal, RoomChoice, VideoLane, View};
+use engine::api::{Intent, Secret};
+use protocol::UserId;
+use std::sync::Arc;
+use tauri::State;
+
+type Desk<'a> = State<'a, Arc<Shell>>;
+type Done = Result<(), Refusal>;
+
+fn user_id(text: String) -> Result<UserId, Refusal> {
+    UserId::new(text).map_err(|error| Refusal { code: -3319, message: format!("{error}.") })
+}
+
+/// The view as it is; later ones come by [`crate::view::ViewChanged`].
+#[tauri::command]
+#[specta::specta]
+pub fn get_view(shell: Desk) -> View {
+    shell.view()
+}
+
+/// Connects to a server; with `remember` the sign-in is kept for the next start once the server has accepted it.
+#[tauri::command]
+#[specta::specta]
+pub async fn sign_in(shell: Desk<'_>, server: String, user: String, ticket: String, remember: bool) -> Done {
+    shell.sign_in(&server, user_id(user)?, Secret(ticket.trim().to_owned()), remember).await
+}
+
+/// Signs in with what this computer remembers.
+#[tauri::command]
+#[specta::specta]
+pub async fn sign_in_remembered(shell: Desk<'_>) -> Done {
+    shell.sign_in_remembered().await
+}
+
+/// Forgets the remembered sign-in.
+#[tauri::command]
+#[specta::specta]
+pub async fn forget_sign_in(shell: Desk<'_>) -> Done {
+    shell.forget_sign_in().await
+}
+
+/// Leaves whatever is under way and disconnects.
+#[tauri::command]
+#[specta::specta]
+pub async fn sign_out(shell: Desk<'_>) -> Done {
+    shell.request(Intent::SignOut).await
+}
+
+/// Rings 1 to 8 people.
+#[tauri::command]
+#[specta::specta]
+pub async fn call(shell: Desk<'_>, callees: Vec<String>, media: CallMedia) -> Done {
+    let callees = callees.into_iter().map(user_id).collect::<Result<Vec<_>, _>>()?;
+    let media = media.into();
+    shell.request(Intent::Call { callees, media, user_data: String::new(), timeout: None, room: None }).await
+}
+
+/// Answers the ringing call; `camera: false` is "voice only".
+#[tauri::command]
+#[specta::specta]
+pub async fn accept(shell: Desk<'_>, camera: bool) -> Done {
+    shell.request(Intent::Accept { camera }).await
+}
+
+/// Declines the ringing call.
+#[tauri::command]
+#[specta::specta]
+pub async fn reject(shell: Desk<'_>) -> Done {
+    shell.request(Intent::Reject).await
+}
+
+/// Takes back or ends the call.
+#[tauri::command]
+#[specta::specta]
+pub async fn hangup(shell: Desk<'_>) -> Done {
+    shell.request(Intent::Hangup).await
+}
+
+/// Enters a room without a call.
+#[tauri::command]
+#[specta::specta]
+pub async fn enter_room(shell: Desk<'_>, room: RoomChoice, camera: bool) -> Done {
+    let room = room.try_into()?;
+    shell.request(Intent::EnterRoom { room, camera }).await
+}
+
+/// Leaves the room.
+#[tauri::command]
+#[specta::specta]
+pub async fn exit_room(shell: Desk<'_>) -> Done {
+    shell.request(Intent::ExitRoom).await
+}
+
+/// Own microphone on or off.
+#[tauri::command]
+#[specta::specta]
+pub async fn set_microphone(shell: Desk<'_>, on: bool) -> Done {
+    shell.request(Intent::Microphone(on)).await
+}
+
+/// Own camera on or off.
+#[tauri::command]
+#[specta::specta]
+pub async fn set_camera(shell: Desk<'_>, on: bool) -> Done {
+    shell.request(Intent::Camera(on)).await
+}
+
+/// Which microphone, from now on and in the next call.
+#[tauri::command]
+#[specta::specta]
+pub async fn select_microphone(shell: Desk<'_>, choice: ChoiceView) -> Done {
+    shell.request(Intent::SelectMicrophone(choice.into())).await
+}
+
+/// Which speaker, from now on and in the next call.
+#[tauri::command]
+#[specta::specta]
+pub async fn select_speaker(shell: Desk<'_>, choice: ChoiceView) -> Done {
+    shell.request(Intent::SelectSpeaker(choice.into())).await
+}
+
+/// Which camera, from now on and in the next call.
+#[tauri::command]
+#[specta::specta]
+pub async fn select_camera(shell: Desk<'_>, choice: ChoiceView) -> Done {
+    shell.request(Intent::SelectCamera(choice.into())).await
+}
+
+/// The person has read why the last call or room ended.
+#[tauri::command]
+#[specta::specta]
+pub async fn dismiss_ended(shell: Desk<'_>) -> Done {
+    shell.request(Intent::DismissEnded).await
+}
+
+/// "Host on this computer": starts the embedded server, once.
+#[tauri::command]
+#[specta::specta]
+pub async fn host_start(shell: Desk<'_>) -> Done {
+    shell.host_start().await
+}
+
+/// Mints what lets a user sign in at the embedded server.
+#[tauri::command]
+#[specta::specta]
+pub async fn host_invite(shell: Desk<'_>, user: String) -> Result<Invitation, Refusal> {
+    shell.host_invite(&user_id(user)?).await
+}
+
+/// Where pictures come from.
+#[tauri::command]
+#[specta::specta]
+pub fn video_lane(shell: Desk) -> VideoLane {
+    shell.video_lane()
+}
