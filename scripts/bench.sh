@@ -1,0 +1,9 @@
+# shellcheck shell=bash
+# Measurements on release builds; tests/bench says what is measured and how.
+
+bench() {
+    install_for build
+    build_ui || exit 1
+    step bench-build "building the release (the first time takes minutes)" cargo build --locked --release --workspace --bins || exit 1
+    exec "$TARGET/release/ahoy-bench" "$@"
+}
