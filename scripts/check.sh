@@ -24,7 +24,8 @@ check_all() {
     attempt fmt "format of the Rust code" cargo fmt --all --check
     command -v shellcheck >/dev/null && attempt shell "scripts" check_scripts
     if build_ui_packages; then
-        attempt ui-lint "lints and format of the user interface" npm --prefix ui run --silent lint
+        attempt ui-format "format of the user interface" npm --prefix ui run --silent format:check
+        attempt ui-lint "lints of the user interface" npm --prefix ui run --silent lint
         attempt ui-types "types of the user interface" npm --prefix ui run --silent check
     fi
     build_ui || FAILED+=("building the user interface")

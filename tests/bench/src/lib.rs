@@ -1,1 +1,9 @@
-//! placeholder
+//! Driving Ahoy's programs from outside, as a script would: the server, windows and headless clients as processes, events
+//! read as lines.
+
+pub mod client;
+pub mod host;
+pub mod process;
+pub mod server;
+pub mod table;
+pub mod usage;

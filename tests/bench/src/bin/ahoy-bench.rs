@@ -1,0 +1,3 @@
+//! Measurements, printed as tables; see docs/testing.md.
+
+fn main() {}

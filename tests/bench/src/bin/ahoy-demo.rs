@@ -1,0 +1,3 @@
+//! What ./dev run does once everything is built.
+
+fn main() {}

@@ -1,0 +1,168 @@
+//! A machine for one person where there is none: a virtual display, and a sound server with a microphone that somebody
+//! speaks into and a speaker that nobody hears (Linux).
+
+use crate::process::{Process, wait_until};
+use anyhow::{Context, Result, ensure};
+use std::f32::consts::TAU;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// How long a display or a sound server may take to start.
+const START_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Samples per second of the spoken file.
+const RATE: u32 = 48_000;
+
+/// A display, a sound server and a voice, all private and ended together.
+pub struct Host {
+    // Ended in this order: the voice before its sound server.
+    _voice: Process,
+    _sound: Process,
+    _display: Process,
+    number: String,
+    runtime: PathBuf,
+}
+
+impl Host {
+    /// Sets the machine up inside an empty folder; `pitch` (hertz) is that of the voice in the microphone.
+    pub fn start(folder: &Path, pitch: f32) -> Result<Self> {
+        let runtime = folder.join("runtime");
+        std::fs::create_dir_all(&runtime)?;
+        #[cfg(unix)]
+        std::fs::set_permissions(&runtime, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+        let (display, number) = start_display()?;
+        let sound = start_sound(&runtime)?;
+        let file = folder.join("voice.wav");
+        std::fs::write(&file, spoken(pitch, 60))?;
+        let mut speak = Command::new("paplay");
+        speak.arg("--server").arg(socket(&runtime)).args(["--device", "mouth"]).arg(&file);
+        let voice = Process::start("paplay", speak.stdout(Stdio::null()).stderr(Stdio::null()))?;
+        Ok(Self { _voice: voice, _sound: sound, _display: display, number, runtime })
+    }
+
+    /// Makes this the machine that a program runs on.
+    pub fn carry(&self, command: &mut Command) {
+        command
+            .env("DISPLAY", &self.number)
+            .env_remove("WAYLAND_DISPLAY")
+            .env("XDG_RUNTIME_DIR", &self.runtime)
+            .env("PULSE_SERVER", format!("unix:{}", socket(&self.runtime).display()))
+            // No desktop session: asking for one would start stray daemons.
+            .env("DBUS_SESSION_BUS_ADDRESS", "disabled:")
+            .env("NO_AT_BRIDGE", "1")
+            .env("GDK_BACKEND", "x11");
+    }
+
+    /// Writes what the display shows, without the empty part around the window, as a PNG.
+    pub fn photograph(&self, to: &Path) -> Result<()> {
+        let taken = Command::new("import")
+            .args(["-display", &self.number, "-window", "root", "-silent", "-trim", "+repage"])
+            .arg(to)
+            .status()
+            .context("import (ImageMagick) takes the picture")?;
+        ensure!(taken.success(), "no picture of the display {}", self.number);
+        Ok(())
+    }
+}
+
+fn socket(runtime: &Path) -> PathBuf {
+    runtime.join("pulse/native")
+}
+
+/// Xvfb chooses a free number itself and tells it.
+fn start_display() -> Result<(Process, String)> {
+    let mut command = Command::new("Xvfb");
+    command.args(["-displayfd", "1", "-screen", "0", "1280x900x24", "-nolisten", "tcp", "-noreset"]);
+    let mut display = Process::start("Xvfb", command.stdout(Stdio::piped()).stderr(Stdio::null()))?;
+    let output = display.child().stdout.take().context("the display's output is a pipe")?;
+    let mut line = String::new();
+    BufReader::new(output).read_line(&mut line)?;
+    ensure!(!line.trim().is_empty(), "Xvfb did not start");
+    Ok((display, format!(":{}", line.trim())))
+}
+
+/// A microphone that hears what is played into the sink `mouth`, and a speaker that nobody hears.
+fn start_sound(runtime: &Path) -> Result<Process> {
+    std::fs::create_dir_all(runtime.join("pulse"))?;
+    let socket = socket(runtime);
+    let mut command = Command::new("pulseaudio");
+    command
+        .args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--disallow-exit", "--log-level=error"])
+        .arg(format!("--load=module-native-protocol-unix socket={} auth-anonymous=1", socket.display()));
+    for sink in ["mouth", "ear"] {
+        // Without norewinds the first seconds are lost.
+        command.arg(format!("--load=module-null-sink sink_name={sink} norewinds=1 rate={RATE}"));
+    }
+    command
+        .arg("--load=module-remap-source source_name=microphone master=mouth.monitor source_properties=device.description=Microphone")
+        .env("XDG_RUNTIME_DIR", runtime)
+        .env("HOME", runtime)
+        .env("DBUS_SESSION_BUS_ADDRESS", "disabled:");
+    let sound = Process::start("pulseaudio", command.stdout(Stdio::null()))?;
+    let control = |words: &[&str]| {
+        let mut pactl = Command::new("pactl");
+        pactl.arg("--server").arg(&socket).args(words).stdout(Stdio::null()).stderr(Stdio::null());
+        pactl.status().is_ok_and(|status| status.success())
+    };
+    ensure!(wait_until(START_TIMEOUT, || control(&["set-default-source", "microphone"])), "PulseAudio did not start");
+    ensure!(control(&["set-default-sink", "ear"]), "PulseAudio has no speaker");
+    Ok(sound)
+}
+
+/// A WAV file that noise suppression takes for a voice: a buzz of this pitch with gliding formants, in syllables of a
+/// quarter of a second.
+fn spoken(pitch: f32, seconds: u32) -> Vec<u8> {
+    const HARMONICS: u8 = 24;
+    let mut samples = Vec::new();
+    let mut phase = 0.0_f32;
+    for n in 0..RATE * seconds {
+        let t = n as f32 / RATE as f32;
+        let frequency = pitch * (1.0 + 0.12 * (TAU * 0.7 * t).sin());
+        phase = (phase + frequency / RATE as f32).fract();
+        let formants = [450.0 + 250.0 * (TAU * 1.3 * t).sin(), 1500.0 + 600.0 * (TAU * 0.9 * t).sin()];
+        let loudness = |hertz: f32| formants.iter().map(|f| (-((hertz - f) / 250.0).powi(2)).exp()).sum::<f32>() + 0.05;
+        let buzz: f32 = (1..=HARMONICS)
+            .map(f32::from)
+            .map(|k| loudness(k * frequency) * (TAU * k * phase).sin() / k.sqrt())
+            .sum();
+        let syllable = (TAU * 2.0 * t).sin().max(0.0).sqrt();
+        samples.push((buzz * syllable * 6000.0).clamp(-32_000.0, 32_000.0) as i16);
+    }
+    wav(&samples)
+}
+
+/// One channel of 16-bit samples as a RIFF file.
+fn wav(samples: &[i16]) -> Vec<u8> {
+    let bytes = u32::try_from(samples.len() * 2).expect("a minute of samples fits");
+    let mut file = Vec::with_capacity(44 + samples.len() * 2);
+    file.extend(b"RIFF");
+    file.extend((36 + bytes).to_le_bytes());
+    file.extend(b"WAVEfmt ");
+    file.extend(16_u32.to_le_bytes());
+    // PCM, one channel.
+    file.extend(1_u16.to_le_bytes());
+    file.extend(1_u16.to_le_bytes());
+    file.extend(RATE.to_le_bytes());
+    file.extend((RATE * 2).to_le_bytes());
+    file.extend(2_u16.to_le_bytes());
+    file.extend(16_u16.to_le_bytes());
+    file.extend(b"data");
+    file.extend(bytes.to_le_bytes());
+    file.extend(samples.iter().flat_map(|s| s.to_le_bytes()));
+    file
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_voice_is_a_readable_file_that_is_neither_silent_nor_clipped() {
+        let file = spoken(120.0, 1);
+        assert_eq!(file.len(), 44 + 2 * RATE as usize);
+        let loudest = file[44..].chunks(2).map(|b| i16::from_le_bytes([b[0], b[1]]).unsigned_abs()).max();
+        assert!(loudest.is_some_and(|peak| (4_000..32_000).contains(&peak)), "{loudest:?}");
+    }
+}
