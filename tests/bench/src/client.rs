@@ -82,7 +82,9 @@ impl Client {
     /// Says one command and gives back when it was said.
     pub fn say(&mut self, command: &str) -> Result<Instant> {
         let at = Instant::now();
-        writeln!(self.input, "{command}").and_then(|()| self.input.flush()).with_context(|| format!("{}: {command}", self.user))?;
+        writeln!(self.input, "{command}")
+            .and_then(|()| self.input.flush())
+            .with_context(|| format!("{}: {command}", self.user))?;
         Ok(at)
     }
 
@@ -92,7 +94,13 @@ impl Client {
     }
 
     /// Waits for a line after the first `since` ones of the history, and gives its place there.
-    pub fn wait_for(&mut self, since: usize, longest: Duration, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<usize> {
+    pub fn wait_for(
+        &mut self,
+        since: usize,
+        longest: Duration,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<usize> {
         let deadline = Instant::now() + longest;
         let mut next = since;
         loop {

@@ -89,7 +89,14 @@ fn start_sound(runtime: &Path) -> Result<Process> {
     let socket = socket(runtime);
     let mut command = Command::new("pulseaudio");
     command
-        .args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--disallow-exit", "--log-level=error"])
+        .args([
+            "-n",
+            "--daemonize=no",
+            "--exit-idle-time=-1",
+            "--use-pid-file=no",
+            "--disallow-exit",
+            "--log-level=error",
+        ])
         .arg(format!("--load=module-native-protocol-unix socket={} auth-anonymous=1", socket.display()));
     for sink in ["mouth", "ear"] {
         // Without norewinds the first seconds are lost.
@@ -123,10 +130,8 @@ fn spoken(pitch: f32, seconds: u32) -> Vec<u8> {
         phase = (phase + frequency / RATE as f32).fract();
         let formants = [450.0 + 250.0 * (TAU * 1.3 * t).sin(), 1500.0 + 600.0 * (TAU * 0.9 * t).sin()];
         let loudness = |hertz: f32| formants.iter().map(|f| (-((hertz - f) / 250.0).powi(2)).exp()).sum::<f32>() + 0.05;
-        let buzz: f32 = (1..=HARMONICS)
-            .map(f32::from)
-            .map(|k| loudness(k * frequency) * (TAU * k * phase).sin() / k.sqrt())
-            .sum();
+        let buzz: f32 =
+            (1..=HARMONICS).map(f32::from).map(|k| loudness(k * frequency) * (TAU * k * phase).sin() / k.sqrt()).sum();
         let syllable = (TAU * 2.0 * t).sin().max(0.0).sqrt();
         samples.push((buzz * syllable * 6000.0).clamp(-32_000.0, 32_000.0) as i16);
     }

@@ -44,8 +44,21 @@ fn crates_depend_on_each_other_as_the_table_says() {
 #[test]
 fn pure_crates_touch_no_clock_thread_socket_file_or_chance() {
     const WORLD: [&str; 15] = [
-        "Instant::now", "SystemTime::now", "std::thread", "std::net", "std::fs", "std::env", "std::process", "UdpSocket",
-        "TcpStream", "tokio", "Mutex<", "RwLock<", "HashMap", "HashSet", "rand::",
+        "Instant::now",
+        "SystemTime::now",
+        "std::thread",
+        "std::net",
+        "std::fs",
+        "std::env",
+        "std::process",
+        "UdpSocket",
+        "TcpStream",
+        "tokio",
+        "Mutex<",
+        "RwLock<",
+        "HashMap",
+        "HashSet",
+        "rand::",
     ];
     let mut offences = Vec::new();
     for name in PURE {
@@ -70,7 +83,17 @@ fn pure_crates_touch_no_clock_thread_socket_file_or_chance() {
 #[test]
 fn pure_crates_need_only_pure_libraries() {
     const FINE: [&str; 12] = [
-        "protocol", "serde", "serde_json", "thiserror", "tracing", "base64", "flate2", "hmac", "sha2", "subtle", "prost",
+        "protocol",
+        "serde",
+        "serde_json",
+        "thiserror",
+        "tracing",
+        "base64",
+        "flate2",
+        "hmac",
+        "sha2",
+        "subtle",
+        "prost",
         "livekit-protocol",
     ];
     for package in packages() {
@@ -92,7 +115,9 @@ fn the_shell_knows_the_server_in_one_module() {
     let offences: Vec<&String> = sources
         .iter()
         .filter(|(path, _)| !path.contains("src/host"))
-        .filter(|(_, text)| text.lines().any(|line| code(line).contains("server::") && !code(line).contains("_server::")))
+        .filter(|(_, text)| {
+            text.lines().any(|line| code(line).contains("server::") && !code(line).contains("_server::"))
+        })
         .map(|(path, _)| path)
         .collect();
     assert!(offences.is_empty(), "only the module host names the crate server: {offences:?}");
