@@ -447,18 +447,8 @@ struct Envelope {
 }
 
 const CLIENT_TYPES: [&str; 5] = ["hello", "request", "ack", "ping", "pong"];
-const METHODS: [&str; 10] = [
-    "call",
-    "accept",
-    "reject",
-    "ignore",
-    "hangup",
-    "roomAccess",
-    "enterRoom",
-    "leaveRoom",
-    "renewTicket",
-    "signOut",
-];
+const METHODS: [&str; 10] =
+    ["call", "accept", "reject", "ignore", "hangup", "roomAccess", "enterRoom", "leaveRoom", "renewTicket", "signOut"];
 const SERVER_TYPES: [&str; 8] = ["welcome", "reply", "error", "event", "kicked", "ticketExpired", "ping", "pong"];
 
 impl ClientMessage {

@@ -278,9 +278,13 @@ impl CallSession {
                 user_id: me,
                 inviter_id: inviter,
             },
-            None => {
-                Event::OnCallCancelled { call_id: call, caller_id: me.clone(), reason, user_id: me, inviter_id: inviter }
-            }
+            None => Event::OnCallCancelled {
+                call_id: call,
+                caller_id: me.clone(),
+                reason,
+                user_id: me,
+                inviter_id: inviter,
+            },
         });
         self.outputs.extend(ended.map(Output::Over));
     }

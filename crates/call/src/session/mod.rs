@@ -11,7 +11,9 @@ mod state;
 pub use output::{Deadline, Entry, Output};
 pub use state::{CallState, EndedCall, Ending, Incoming, Link, Live, Outgoing, Peer, Placing};
 
-use protocol::message::{CALLEE_LIMIT, Hello, PlaceCall, Reply, Resume, Seq, Ticket, USER_DATA_LIMIT, VERSION, Welcome};
+use protocol::message::{
+    CALLEE_LIMIT, Hello, PlaceCall, Reply, Resume, Seq, Ticket, USER_DATA_LIMIT, VERSION, Welcome,
+};
 use protocol::{
     CallEndReason, CallId, ClientMessage, Code, DeviceId, Event, Refusal, Request, RequestId, RoomId, ServerMessage,
     UnixMillis, UserId,

@@ -1,0 +1,98 @@
+//! What rooms say, and what it does to calls and to those who entered a room by its id.
+
+use super::{PUT_OUT_LIMIT, Switchboard};
+use crate::call::{RoomNews, To};
+use protocol::{CallId, ExitReason, Push, RoomId, UnixMillis, UserId};
+
+/// Something happened in a room. Rooms and people that the call plane does not know are none of its business: the body
+/// drops them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoomsEvent {
+    /// News of one member.
+    Member {
+        /// The room.
+        room: RoomId,
+        /// Who.
+        user: UserId,
+        /// What.
+        news: RoomNews,
+    },
+    /// The room was dismissed.
+    Dismissed {
+        /// The room.
+        room: RoomId,
+        /// Who did it, where known.
+        by: Option<String>,
+    },
+    /// The room could not be made.
+    Failed {
+        /// The room.
+        room: RoomId,
+    },
+}
+
+impl Switchboard {
+    /// Something happened in a room.
+    pub fn handle_rooms_event(&mut self, event: RoomsEvent, now: UnixMillis) {
+        match event {
+            RoomsEvent::Member { room, user, news } => self.handle_member(room, user, news, now),
+            RoomsEvent::Dismissed { room, by } => self.handle_dismissed(&room, by.as_deref(), now),
+            RoomsEvent::Failed { room } => {
+                for call in self.calls_in(&room) {
+                    self.with_call(&call, now, |call| call.handle_failed(now));
+                }
+            }
+        }
+    }
+
+    fn handle_member(&mut self, room: RoomId, user: UserId, news: RoomNews, now: UnixMillis) {
+        if matches!(news, RoomNews::Removed { .. }) {
+            self.mark_put_out(&room, &user, ExitReason::Removed);
+        }
+        let call = self.call_by_user.get(&user).filter(|call| self.calls_in(&room).contains(call)).cloned();
+        if let Some(call) = call {
+            self.with_call(&call, now, |call| call.handle_room_news(&user, news, now));
+            return;
+        }
+        let guest = (room.clone(), user.clone());
+        match news {
+            RoomNews::Removed { by } if self.guests.remove(&guest) => {
+                let push = Push::RoomExit { room_id: room, reason: ExitReason::Removed, by };
+                self.deliver(&To::User(user), &push, now);
+            }
+            RoomNews::Left => {
+                self.guests.remove(&guest);
+            }
+            RoomNews::Joined | RoomNews::Lost | RoomNews::Removed { .. } => {}
+        }
+    }
+
+    fn handle_dismissed(&mut self, room: &RoomId, by: Option<&str>, now: UnixMillis) {
+        for id in self.calls_in(room) {
+            let members: Vec<_> = self.calls.get(&id).map(|call| call.parties().to_vec()).unwrap_or_default();
+            for member in members.iter().filter(|party| party.is_in()) {
+                self.mark_put_out(room, &member.user, ExitReason::Dismissed);
+            }
+            self.with_call(&id, now, |call| call.handle_dismissed(by, now));
+        }
+        let guests: Vec<_> = self.guests.iter().filter(|(at, _)| at == room).cloned().collect();
+        for guest in guests {
+            self.guests.remove(&guest);
+            self.mark_put_out(room, &guest.1, ExitReason::Dismissed);
+            let by = by.map(str::to_owned);
+            let push = Push::RoomExit { room_id: room.clone(), reason: ExitReason::Dismissed, by };
+            self.deliver(&To::User(guest.1), &push, now);
+        }
+    }
+
+    fn calls_in(&self, room: &RoomId) -> Vec<CallId> {
+        self.calls_by_room.get(room).into_iter().flatten().cloned().collect()
+    }
+
+    fn mark_put_out(&mut self, room: &RoomId, user: &UserId, reason: ExitReason) {
+        while self.put_out.len() >= PUT_OUT_LIMIT {
+            self.put_out.pop_first();
+        }
+        self.put_out.insert((room.clone(), user.clone()), reason);
+    }
+}

@@ -1,0 +1,69 @@
+//! What has to survive a restart.
+
+use super::{DeviceSession, Switchboard};
+use crate::call::Call;
+use protocol::{CallId, UnixMillis, UserId};
+use std::collections::BTreeSet;
+
+/// What has changed since the last [`Switchboard::take_changes`].
+#[derive(Debug, Default)]
+pub(super) struct Dirty {
+    pub(super) calls: BTreeSet<CallId>,
+    pub(super) sessions: BTreeSet<String>,
+    pub(super) users: BTreeSet<UserId>,
+}
+
+/// One row to write. All rows of one [`Switchboard::take_changes`] belong into one transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// A call, or that it is over.
+    Call(CallId, Option<Box<Call>>),
+    /// A session with its outbox, or that it is gone.
+    Session(String, Option<Box<DeviceSession>>),
+    /// Somebody signed in for the first time.
+    User(UserId),
+}
+
+/// Everything that a store gives back after a restart.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stored {
+    /// Calls that were under way.
+    pub calls: Vec<Call>,
+    /// Sessions.
+    pub sessions: Vec<DeviceSession>,
+    /// Everyone who has ever signed in.
+    pub users: Vec<UserId>,
+}
+
+impl Switchboard {
+    /// What changed since the last time: to be stored in one transaction before the outputs are carried out.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        let dirty = std::mem::take(&mut self.dirty);
+        let calls = dirty.calls.into_iter().map(|id| {
+            let call = self.calls.get(&id).cloned().map(Box::new);
+            Change::Call(id, call)
+        });
+        let sessions = dirty.sessions.into_iter().map(|name| {
+            let session = self.sessions.get(&name).cloned().map(Box::new);
+            Change::Session(name, session)
+        });
+        calls.chain(sessions).chain(dirty.users.into_iter().map(Change::User)).collect()
+    }
+
+    /// Goes on with what was stored. Every socket is lost and every room empty until shown otherwise.
+    pub fn restore(&mut self, stored: Stored, now: UnixMillis) {
+        self.known.extend(stored.users);
+        for mut session in stored.sessions {
+            session.conn = None;
+            session.offline_since = session.offline_since.or(Some(now));
+            self.sessions_by_user.entry(session.user.clone()).or_default().insert(session.name.clone());
+            self.dirty.sessions.insert(session.name.clone());
+            self.sessions.insert(session.name.clone(), session);
+        }
+        for mut call in stored.calls {
+            call.handle_restored(now);
+            self.outputs.push_back(super::Output::OpenRoom(call.room().clone()));
+            self.spread(call, now);
+        }
+    }
+}
