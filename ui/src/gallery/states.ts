@@ -1,0 +1,398 @@
+/** Every screen in every state, for eyes, for photographs and for the tests. */
+
+import type {
+  DevicesView,
+  EndedView,
+  EndReasonView,
+  LevelsChanged,
+  LiveView,
+  PersonView,
+  QualityView,
+  StageView,
+  View,
+} from '../bindings';
+
+export interface GalleryState {
+  /** In the address: `gallery.html?state=…`. */
+  id: string;
+  title: string;
+  view: View | null;
+  frozen?: number[];
+  waiting?: number[];
+  levels?: Record<string, number>;
+  /** Done after the screen is there: selectors to click, or text to type into one. */
+  steps?: ({ click: string } | { type: string; text: string })[];
+  /** Requests that are never answered. */
+  silent?: string[];
+}
+
+const ME = 'alice';
+const NOW = Date.now();
+
+export const devices: DevicesView = {
+  microphones: [
+    { id: 'mic-1', name: 'Built-in microphone', isDefault: true },
+    { id: 'mic-2', name: 'Jabra Evolve2 65', isDefault: false },
+  ],
+  speakers: [
+    { id: 'spk-1', name: 'Built-in speakers', isDefault: true },
+    { id: 'spk-2', name: 'Jabra Evolve2 65', isDefault: false },
+  ],
+  cameras: [{ id: 'cam-1', name: 'FaceTime HD camera', isDefault: true }],
+  microphone: { kind: 'system' },
+  speaker: { kind: 'system' },
+  camera: { kind: 'system' },
+  microphoneOn: true,
+  cameraOn: true,
+  cameraIsSynthetic: false,
+  trouble: [],
+  preview: null,
+};
+
+export const base: View = {
+  session: { kind: 'online', user: ME },
+  stage: { kind: 'idle' },
+  devices,
+  remembered: null,
+  host: { kind: 'off' },
+  version: '0.1.0',
+};
+
+export function person(user: string, over: Partial<PersonView> = {}): PersonView {
+  const local = user === ME;
+  return { user, local, presence: { kind: 'in' }, microphone: true, picture: null, quality: 'good', ...over };
+}
+
+export function live(people: PersonView[], over: Partial<LiveView> = {}): StageView {
+  const call: LiveView = {
+    call: 'c1',
+    room: '4711',
+    media: 'video',
+    role: 'caller',
+    beganAt: NOW - 257_000,
+    link: 'up',
+    people,
+    ...over,
+  };
+  return { kind: 'live', live: call };
+}
+
+const camera = { ...devices, preview: 6 };
+const me = person(ME, { picture: 6, quality: 'excellent' });
+const bob = person('bob', { picture: 7 });
+const pair = (stage: Partial<LiveView> = {}, over: Partial<PersonView> = {}, own: Partial<DevicesView> = {}): View => ({
+  ...base,
+  devices: { ...camera, ...own },
+  stage: live(
+    [
+      { ...me, picture: own.cameraOn === false ? null : me.picture },
+      { ...bob, ...over },
+    ],
+    stage,
+  ),
+});
+
+const noMicrophone = { code: -1317, message: 'No microphone was found. Others will not hear you' };
+const denied = { code: -1314, message: 'The system does not let Ahoy use the camera. Allow it in the system settings' };
+const lost = { code: -1319, message: 'It was unplugged. The call goes on without it' };
+
+function endedCall(
+  reason: EndReasonView,
+  by: string,
+  seconds: number | null,
+  media: 'voice' | 'video' = 'video',
+): View {
+  const ended: EndedView = { kind: 'call', media, reason, by, with: ['bob'], seconds };
+  return { ...base, stage: { kind: 'ended', ended } };
+}
+
+const group: [string, QualityView, number | null][] = [
+  ['chiara', 'excellent', 8],
+  ['daniel', 'poor', 9],
+  ['emi', 'good', null],
+  ['farid', 'veryBad', 10],
+  ['grace', 'unknown', null],
+];
+
+const planning: View = {
+  ...base,
+  devices: camera,
+  stage: live(
+    [
+      me,
+      ...group.map(([user, quality, picture]) =>
+        person(user, {
+          quality,
+          picture,
+          microphone: user !== 'emi',
+          presence: user === 'grace' ? { kind: 'ringing' } : { kind: 'in' },
+        }),
+      ),
+    ],
+    { beganAt: NOW - 1_862_000, room: 'Planning' },
+  ),
+};
+
+export const levels: LevelsChanged = {
+  volume: { alice: 4, bob: 62, chiara: 70, daniel: 6, farid: 18 },
+  figures: Object.fromEntries(
+    ['alice', 'bob', 'chiara', 'daniel', 'farid'].map((user) => [
+      user,
+      { lossPerMille: 4, roundTripMs: 38, jitterMs: 6, bitsPerSecond: 1_380_000 },
+    ]),
+  ),
+};
+
+export const states: GalleryState[] = [
+  { id: 'loading', title: 'Starting', view: null },
+  { id: 'signin', title: 'Sign in', view: { ...base, session: { kind: 'signedOut', refused: null } } },
+  {
+    id: 'signin-remembered',
+    title: 'Sign in, remembered',
+    view: {
+      ...base,
+      session: { kind: 'signedOut', refused: null },
+      remembered: { server: 'http://calls.example.org:7880', user: ME, keptIn: 'keyring' },
+    },
+  },
+  {
+    id: 'signin-empty',
+    title: 'Sign in, fields missing',
+    view: { ...base, session: { kind: 'signedOut', refused: null } },
+    steps: [{ click: '[data-testid=signin-submit]' }],
+  },
+  {
+    id: 'signin-wrong-ticket',
+    title: 'Wrong ticket',
+    view: {
+      ...base,
+      session: { kind: 'signedOut', refused: { code: -70013, message: 'This ticket belongs to another user' } },
+    },
+  },
+  {
+    id: 'signin-no-server',
+    title: 'No server',
+    view: {
+      ...base,
+      session: { kind: 'signedOut', refused: { code: -1301, message: 'No server answers at calls.example.org:7880' } },
+    },
+  },
+  { id: 'signin-busy', title: 'Signing in', view: { ...base, session: { kind: 'signingIn', user: ME } } },
+  {
+    id: 'signin-host',
+    title: 'Host on this computer',
+    view: { ...base, session: { kind: 'signedOut', refused: null } },
+    steps: [{ click: '[data-testid=signin-host]' }],
+  },
+  { id: 'signin-kicked', title: 'Kicked offline', view: { ...base, session: { kind: 'kickedOffline', user: ME } } },
+  { id: 'signin-expired', title: 'Ticket expired', view: { ...base, session: { kind: 'ticketExpired', user: ME } } },
+
+  { id: 'start', title: 'Start', view: base },
+  {
+    id: 'start-typed',
+    title: 'Start, somebody typed',
+    view: base,
+    steps: [{ type: '[data-testid=dial-user]', text: 'bob' }],
+  },
+  {
+    id: 'start-busy',
+    title: 'Start, calling',
+    view: base,
+    silent: ['call'],
+    steps: [{ type: '[data-testid=dial-user]', text: 'bob' }, { click: '[data-testid=dial-video]' }],
+  },
+  {
+    id: 'start-wrong',
+    title: 'Start, wrong id',
+    view: base,
+    steps: [{ type: '[data-testid=dial-user]', text: 'bob smith' }],
+  },
+  { id: 'start-room', title: 'Start, room', view: base, steps: [{ click: '[data-testid=way-room]' }] },
+  { id: 'start-offline', title: 'Server offline', view: { ...base, session: { kind: 'offline', user: ME } } },
+  {
+    id: 'start-no-microphone',
+    title: 'No device',
+    view: {
+      ...base,
+      devices: { ...devices, microphones: [], trouble: [{ device: 'microphone', refusal: noMicrophone }] },
+    },
+  },
+  {
+    id: 'start-denied',
+    title: 'Permission denied',
+    view: { ...base, devices: { ...devices, trouble: [{ device: 'camera', refusal: denied }] } },
+  },
+  {
+    id: 'start-hosting',
+    title: 'Hosting',
+    view: { ...base, host: { kind: 'running', url: 'http://192.168.1.20:7880' } },
+  },
+  {
+    id: 'invite',
+    title: 'Invite',
+    view: { ...base, host: { kind: 'running', url: 'http://192.168.1.20:7880' } },
+    steps: [
+      { click: '[data-testid=rail-invite]' },
+      { type: '[data-testid=invite-user]', text: 'bob' },
+      { click: '[data-testid=invite-submit]' },
+    ],
+  },
+  { id: 'settings', title: 'Settings', view: base, steps: [{ click: '[data-testid=rail-settings]' }] },
+  { id: 'account', title: 'Account menu', view: base, steps: [{ click: '[data-testid=rail-account]' }] },
+
+  {
+    id: 'calling',
+    title: 'Calling',
+    view: {
+      ...base,
+      devices: camera,
+      stage: { kind: 'calling', call: 'c1', callees: ['bob'], media: 'video', ringing: false },
+    },
+    waiting: [6],
+  },
+  {
+    id: 'calling-ringing',
+    title: 'Ringing, own preview',
+    view: {
+      ...base,
+      devices: camera,
+      stage: { kind: 'calling', call: 'c1', callees: ['bob'], media: 'video', ringing: true },
+    },
+  },
+  {
+    id: 'calling-voice',
+    title: 'Ringing, voice',
+    view: { ...base, stage: { kind: 'calling', call: 'c1', callees: ['bob'], media: 'voice', ringing: true } },
+  },
+  {
+    id: 'calling-camera-off',
+    title: 'Ringing, camera off',
+    view: {
+      ...base,
+      devices: { ...devices, cameraOn: false, microphoneOn: false },
+      stage: { kind: 'calling', call: 'c1', callees: ['bob'], media: 'video', ringing: true },
+    },
+  },
+
+  {
+    id: 'incoming-video',
+    title: 'Incoming, video',
+    view: {
+      ...base,
+      stage: { kind: 'incoming', call: 'c1', caller: 'bob', others: ['chiara', 'daniel'], media: 'video' },
+    },
+  },
+  {
+    id: 'incoming-voice',
+    title: 'Incoming, voice',
+    view: { ...base, stage: { kind: 'incoming', call: 'c1', caller: 'bob', others: [], media: 'voice' } },
+  },
+  {
+    id: 'incoming-small',
+    title: 'Incoming, minimised',
+    view: { ...base, stage: { kind: 'incoming', call: 'c1', caller: 'bob', others: [], media: 'video' } },
+    steps: [{ click: '[data-testid=incoming-minimise]' }],
+  },
+
+  { id: 'entering', title: 'Entering a room', view: { ...base, stage: { kind: 'entering', room: 'Planning' } } },
+  {
+    id: 'call-connecting',
+    title: 'Connecting',
+    view: pair({ link: 'connecting' }, { presence: { kind: 'connecting' }, picture: null, quality: 'unknown' }),
+  },
+  { id: 'call', title: 'In call', view: pair() },
+  {
+    id: 'call-voice',
+    title: 'In call, voice',
+    view: {
+      ...base,
+      devices: { ...devices, cameraOn: false },
+      stage: live(
+        [
+          { ...me, picture: null },
+          { ...bob, picture: null },
+        ],
+        { media: 'voice' },
+      ),
+    },
+  },
+  { id: 'call-camera-off', title: 'Camera off over there', view: pair({}, { picture: null, microphone: false }) },
+  {
+    id: 'call-own-off',
+    title: 'Own devices off',
+    view: pair({}, {}, { cameraOn: false, microphoneOn: false, preview: null }),
+  },
+  { id: 'call-frozen', title: 'Picture stopped', view: pair({}, { quality: 'down' }), frozen: [7] },
+  { id: 'call-reconnecting', title: 'Reconnecting', view: pair({ link: 'reconnecting' }, { quality: 'down' }) },
+  {
+    id: 'call-peer-reconnecting',
+    title: 'The other one reconnects',
+    view: pair({}, { presence: { kind: 'reconnecting' } }),
+  },
+  {
+    id: 'call-left',
+    title: 'The other one left',
+    view: pair({}, { presence: { kind: 'left', reason: 'timedOut' }, picture: null }),
+  },
+  {
+    id: 'call-poor',
+    title: 'Poor connection',
+    view: {
+      ...base,
+      devices: camera,
+      stage: live([
+        { ...me, quality: 'bad' },
+        { ...bob, quality: 'poor' },
+      ]),
+    },
+  },
+  {
+    id: 'call-device-lost',
+    title: 'Device lost',
+    view: pair({}, {}, { trouble: [{ device: 'microphone', refusal: lost }] }),
+  },
+  { id: 'call-synthetic', title: 'Synthetic camera', view: pair({}, {}, { cameras: [], cameraIsSynthetic: true }) },
+  {
+    id: 'call-server-offline',
+    title: 'Server offline in a call',
+    view: { ...pair(), session: { kind: 'offline', user: ME } },
+  },
+  { id: 'call-swapped', title: 'Own view swapped', view: pair(), steps: [{ click: '[data-testid=own-view]' }] },
+  { id: 'call-devices', title: 'Device menu', view: pair(), steps: [{ click: '[data-testid=call-mic-menu]' }] },
+  { id: 'call-figures', title: 'Quality figures', view: pair(), steps: [{ click: '[data-testid=tile-bob-quality]' }] },
+  { id: 'call-group', title: 'Group', view: planning },
+  {
+    id: 'room-alone',
+    title: 'Alone in a room',
+    view: { ...base, devices: camera, stage: live([me], { call: null, room: 'Planning' }) },
+  },
+
+  { id: 'ended-hangup', title: 'Ended', view: endedCall('hangup', 'bob', 257) },
+  { id: 'ended-declined', title: 'Declined', view: endedCall('reject', 'bob', null) },
+  { id: 'ended-busy', title: 'Busy', view: endedCall('lineBusy', 'bob', null) },
+  { id: 'ended-no-answer', title: 'No answer', view: endedCall('noResponse', 'bob', null) },
+  { id: 'ended-missed', title: 'Missed', view: endedCall('noResponse', ME, null, 'voice') },
+  { id: 'ended-offline', title: 'Connection lost for too long', view: endedCall('offline', ME, 1860) },
+  { id: 'ended-elsewhere', title: 'Answered elsewhere', view: endedCall('otherDeviceAccepted', ME, null) },
+  {
+    id: 'ended-removed',
+    title: 'Removed',
+    view: { ...base, stage: { kind: 'ended', ended: { kind: 'room', reason: 'removed', by: null, seconds: 1862 } } },
+  },
+  {
+    id: 'ended-dismissed',
+    title: 'Dismissed',
+    view: { ...base, stage: { kind: 'ended', ended: { kind: 'room', reason: 'dismissed', by: null, seconds: 1862 } } },
+  },
+  {
+    id: 'ended-failed',
+    title: 'Failed',
+    view: {
+      ...base,
+      stage: {
+        kind: 'ended',
+        ended: { kind: 'failed', refusal: { code: -3301, message: 'The room could not be entered' } },
+      },
+    },
+  },
+];

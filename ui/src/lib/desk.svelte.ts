@@ -1,0 +1,115 @@
+/** What the screens share: the view as the engine last gave it, and the road for requests. It decides nothing. */
+
+import { getContext, setContext } from 'svelte';
+import type { FiguresView, Refusal, View } from '../bindings';
+import type { Backend } from './backend';
+import { Meters } from './meters';
+import type { Screen } from './video/screen';
+
+type Outcome<T> = { status: 'ok'; data: T } | { status: 'error'; error: Refusal };
+
+const KEY = Symbol('desk');
+/** The figures behind a quality badge are read by people: more often than this only flickers. */
+const FIGURES_INTERVAL_MS = 1000;
+
+export class Desk {
+  /** Absent until the app has answered once. */
+  view = $state.raw<View | null>(null);
+  /** Why the last request was refused, until the person closes it or asks for something else. */
+  refusal = $state.raw<Refusal | null>(null);
+  /** The request under way, by name. */
+  busy = $state.raw<string | null>(null);
+  /** By user, once a second. */
+  figures = $state.raw<Record<string, FiguresView | undefined>>({});
+  settingsOpen = $state(false);
+  inviteOpen = $state(false);
+
+  readonly meters = new Meters();
+  #wishedMicrophone = $state.raw<boolean | null>(null);
+  #wishedCamera = $state.raw<boolean | null>(null);
+  #figuresAt = 0;
+  #stops: (() => void)[] = [];
+
+  constructor(
+    readonly backend: Backend,
+    readonly screen: Screen,
+  ) {}
+
+  /** Own microphone: the wish counts at once, because muting is true the moment it is asked for. */
+  get microphoneOn(): boolean {
+    return this.#wishedMicrophone ?? this.view?.devices.microphoneOn ?? false;
+  }
+
+  get cameraOn(): boolean {
+    return this.#wishedCamera ?? this.view?.devices.cameraOn ?? false;
+  }
+
+  /** The signed-in user, also while the server cannot be reached. */
+  get user(): string {
+    const session = this.view?.session;
+    return session && session.kind !== 'signedOut' ? session.user : '';
+  }
+
+  async start(): Promise<void> {
+    this.#stops.push(await this.backend.onView((view) => (this.view = view)));
+    this.#stops.push(
+      await this.backend.onLevels((levels) => {
+        this.meters.set(levels.volume);
+        const now = performance.now();
+        if (now - this.#figuresAt < FIGURES_INTERVAL_MS) return;
+        this.#figuresAt = now;
+        this.figures = levels.figures;
+      }),
+    );
+    // A view that came in the meantime is newer than the answer.
+    const first = await this.backend.commands.getView();
+    this.view ??= first;
+  }
+
+  stop(): void {
+    for (const stop of this.#stops.splice(0)) stop();
+  }
+
+  /** Sends one request; its refusal is kept for the screen. Gives the data, or nothing where it was refused. */
+  async ask<T>(name: string, request: Promise<Outcome<T>>): Promise<T | undefined> {
+    this.refusal = null;
+    this.busy = name;
+    try {
+      const outcome = await request;
+      if (outcome.status === 'ok') return outcome.data;
+      this.refusal = outcome.error;
+    } catch (error) {
+      this.refusal = { code: -1, message: `The app did not answer: ${String(error)}` };
+    } finally {
+      if (this.busy === name) this.busy = null;
+    }
+    return undefined;
+  }
+
+  async setMicrophone(on: boolean): Promise<void> {
+    this.#wishedMicrophone = on;
+    await this.ask('microphone', this.backend.commands.setMicrophone(on));
+    this.#wishedMicrophone = null;
+  }
+
+  async setCamera(on: boolean): Promise<void> {
+    this.#wishedCamera = on;
+    await this.ask('camera', this.backend.commands.setCamera(on));
+    this.#wishedCamera = null;
+  }
+
+  /** Takes back or ends the call, or leaves the room. */
+  async leave(): Promise<void> {
+    const stage = this.view?.stage;
+    const inRoomOnly = stage?.kind === 'entering' || (stage?.kind === 'live' && stage.live.call === null);
+    await this.ask('leave', inRoomOnly ? this.backend.commands.exitRoom() : this.backend.commands.hangup());
+  }
+}
+
+export function provideDesk(desk: Desk): void {
+  setContext(KEY, desk);
+}
+
+export function useDesk(): Desk {
+  return getContext<Desk>(KEY);
+}
