@@ -1,4 +1,13 @@
 //! The server's body: HTTP, WebSocket, UDP, admin APIs, store; the library behind ahoy-server
 
+pub mod config;
+mod plane;
 pub mod rooms;
+mod secrets;
+mod server;
+mod store;
 pub mod tokens;
+
+pub use config::{Config, ConfigError};
+pub use secrets::Secrets;
+pub use server::{Server, ticket_key};

@@ -1,7 +1,12 @@
 //! Rooms as the call plane and the admin planes see them: one trait, whoever carries the rooms.
 
-use crate::tokens::Grants;
+mod detached;
+
+use crate::config::Config;
+use crate::tokens::{Grants, Tokens};
 use async_trait::async_trait;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::sync::broadcast;
 
 /// Events kept for a slow listener. One that falls behind is told so by the channel and asks [`Rooms::list_all`].
@@ -16,6 +21,9 @@ pub trait Rooms: Send + Sync + 'static {
 
     /// A token with which `identity` enters `room` within the next minutes. Makes no network request.
     fn admit(&self, room: &str, identity: &str, grants: Grants) -> Result<Admission, RoomsError>;
+
+    /// Makes every token void that `identity` holds for `room`, without putting anybody out. Makes no network request.
+    fn revoke(&self, room: &str, identity: &str);
 
     /// Puts somebody out: they get `PARTICIPANT_REMOVED`, the others are told, their tokens are void.
     ///
@@ -34,6 +42,27 @@ pub trait Rooms: Send + Sync + 'static {
 
     /// What happens from now on, in the order in which it happens within each room.
     fn events(&self) -> broadcast::Receiver<RoomEvent>;
+}
+
+/// What carries the rooms of one server, started and stopped with it.
+#[async_trait]
+pub trait Carrier: Send + Sync {
+    /// The rooms.
+    fn rooms(&self) -> Arc<dyn Rooms>;
+
+    /// HTTP and WebSocket routes that it serves.
+    fn router(&self) -> axum::Router;
+
+    /// Where media arrives (UDP).
+    fn media_addr(&self) -> SocketAddr;
+
+    /// Ends all rooms.
+    async fn shutdown(&self);
+}
+
+/// The carrier of a server that is not told otherwise.
+pub async fn start_default(config: Config, tokens: Arc<Tokens>) -> anyhow::Result<Box<dyn Carrier>> {
+    Ok(Box::new(detached::Detached::start(&config, tokens)))
 }
 
 /// The way in.

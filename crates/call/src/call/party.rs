@@ -73,6 +73,15 @@ impl Party {
         matches!(self.standing, Standing::Ringing { .. })
     }
 
+    /// Whether the room has them; nothing where they do not take part.
+    #[must_use]
+    pub fn in_room(&self) -> Option<bool> {
+        match self.standing {
+            Standing::In { presence, .. } => Some(presence == Presence::Joined),
+            Standing::Ringing { .. } | Standing::Out(_) => None,
+        }
+    }
+
     /// The device with which they take part.
     #[must_use]
     pub fn device(&self) -> Option<&DeviceId> {

@@ -3,6 +3,7 @@
 use super::{PUT_OUT_LIMIT, Switchboard};
 use crate::call::{RoomNews, To};
 use protocol::{CallId, ExitReason, Push, RoomId, UnixMillis, UserId};
+use std::collections::BTreeSet;
 
 /// Something happened in a room. Rooms and people that the call plane does not know are none of its business: the body
 /// drops them.
@@ -24,6 +25,8 @@ pub enum RoomsEvent {
         /// Who did it, where known.
         by: Option<String>,
     },
+    /// Everyone who is in a room, after events were missed.
+    Present(BTreeSet<(RoomId, UserId)>),
     /// The room could not be made.
     Failed {
         /// The room.
@@ -37,6 +40,7 @@ impl Switchboard {
         match event {
             RoomsEvent::Member { room, user, news } => self.handle_member(room, user, news, now),
             RoomsEvent::Dismissed { room, by } => self.handle_dismissed(&room, by.as_deref(), now),
+            RoomsEvent::Present(present) => self.handle_present(&present, now),
             RoomsEvent::Failed { room } => {
                 for call in self.calls_in(&room) {
                     self.with_call(&call, now, |call| call.handle_failed(now));
@@ -83,6 +87,31 @@ impl Switchboard {
             let push = Push::RoomExit { room_id: room.clone(), reason: ExitReason::Dismissed, by };
             self.deliver(&To::User(guest.1), &push, now);
         }
+    }
+
+    fn handle_present(&mut self, present: &BTreeSet<(RoomId, UserId)>, now: UnixMillis) {
+        let members: Vec<_> = self
+            .calls
+            .values()
+            .flat_map(|call| call.parties().iter().map(|party| (call.room().clone(), party)))
+            .filter_map(|(room, party)| Some((room, party.user.clone(), party.in_room()?)))
+            .collect();
+        for (room, user, was) in members {
+            let is = present.contains(&(room.clone(), user.clone()));
+            match (was, is) {
+                (true, false) => self.handle_member(room, user, RoomNews::Lost, now),
+                (false, true) => self.handle_member(room, user, RoomNews::Joined, now),
+                (true, true) | (false, false) => {}
+            }
+        }
+    }
+
+    /// Whether somebody has a right to be in a room now.
+    #[must_use]
+    pub fn belongs(&self, room: &RoomId, user: &UserId) -> bool {
+        let call = self.call_by_user.get(user).and_then(|call| self.calls.get(call));
+        call.is_some_and(|call| call.room() == room && call.party(user).is_some_and(crate::call::Party::is_in))
+            || self.guests.contains(&(room.clone(), user.clone()))
     }
 
     fn calls_in(&self, room: &RoomId) -> Vec<CallId> {

@@ -1,0 +1,281 @@
+//! The call plane's body: one thread owns the [`Switchboard`], everything reaches it through one channel.
+//!
+//! After each input: store what changed, then send. SQLite is called from this thread alone; a transaction takes some
+//! tens of microseconds.
+
+mod output;
+pub mod socket;
+
+use crate::rooms::{FinishedWhy, LeftWhy, RoomEvent, Rooms};
+use crate::store::Store;
+use anyhow::{Context as _, Result};
+use call::Switchboard;
+use call::call::RoomNews;
+use call::switchboard::{Change, ConnId, RoomsEvent, Settings, SignIn};
+use protocol::message::Seq;
+use protocol::{Refusal, Request, RequestId, RoomId, UnixMillis, UserId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::{broadcast, mpsc, watch};
+
+/// Inputs waiting for the switchboard. When it is full the sockets wait with reading, and TCP slows the clients down.
+const INPUT_CAPACITY: usize = 1024;
+
+/// Frames waiting for one socket: the whole outbox, the kept answers, and some. When it is full the client does not
+/// read: the connection is closed, and its session waits for the resume.
+pub(crate) const FRAMES_CAPACITY: usize = 320;
+
+/// How long somebody who has left a call may take to leave its room by themselves.
+const RELEASE_GRACE: Duration = Duration::from_secs(5);
+
+/// What reaches the switchboard.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// A hello with a good ticket.
+    Hello { conn: ConnId, hello: SignIn, peer: Peer },
+    /// A request.
+    Request { conn: ConnId, id: RequestId, request: Request },
+    /// A new ticket was handed in and checked.
+    Ticket { conn: ConnId, id: RequestId, checked: Result<UnixMillis, Refusal> },
+    /// Events have arrived.
+    Ack { conn: ConnId, seq: Seq },
+    /// The socket is gone.
+    Closed { conn: ConnId },
+    /// News of a room.
+    Rooms(RoomsEvent),
+    /// Put somebody out of a room who has left its call and not the room.
+    Evict { room: RoomId, user: UserId },
+}
+
+/// The way back to one socket.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// Text frames; dropping it closes the socket.
+    pub frames: mpsc::Sender<String>,
+    /// `ws(s)://host[:port]` by which the client reached this server.
+    pub reached: String,
+}
+
+/// The running call plane.
+#[derive(Debug)]
+pub(crate) struct Plane {
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Plane {
+    /// Loads the store and starts the thread. It ends when `stop` turns true.
+    pub fn start(
+        store: Store,
+        rooms: Arc<dyn Rooms>,
+        heartbeat: Duration,
+        stop: watch::Receiver<bool>,
+    ) -> Result<(Self, mpsc::Sender<Input>)> {
+        let (input, inputs) = mpsc::channel(INPUT_CAPACITY);
+        let runtime = tokio::runtime::Handle::current();
+        let news = rooms.events();
+        let mut body = Body {
+            board: Switchboard::new(Settings { heartbeat }, rand::random()),
+            clock: Clock::start(),
+            store,
+            unsaved: Vec::new(),
+            rooms: Arc::clone(&rooms),
+            peers: BTreeMap::new(),
+            input: input.clone(),
+        };
+        let stored = body.store.load().context("the store cannot be read")?;
+        body.board.restore(stored, body.clock.now());
+        tokio::spawn(forward_room_events(news, rooms, input.clone(), stop.clone()));
+        let thread = std::thread::Builder::new()
+            .name("call-plane".to_owned())
+            .spawn(move || runtime.block_on(body.run(inputs, stop)))?;
+        Ok((Self { thread: Some(thread) }, input))
+    }
+
+    /// Waits for the thread, which closes the store.
+    pub async fn join(&mut self) {
+        if let Some(thread) = self.thread.take()
+            && tokio::task::spawn_blocking(move || thread.join()).await.is_ok_and(|end| end.is_err())
+        {
+            tracing::error!("the call plane's thread has panicked");
+        }
+    }
+}
+
+/// Wall-clock time that never goes backwards while the server runs.
+#[derive(Debug)]
+struct Clock {
+    began: UnixMillis,
+    at: Instant,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { began: SystemTime::now().into(), at: Instant::now() }
+    }
+
+    fn now(&self) -> UnixMillis {
+        self.began + self.at.elapsed()
+    }
+
+    fn instant(&self, time: UnixMillis) -> tokio::time::Instant {
+        tokio::time::Instant::from_std(self.at + time.since(self.began))
+    }
+}
+
+struct Body {
+    board: Switchboard,
+    clock: Clock,
+    store: Store,
+    /// Rows that a failing store has not taken yet.
+    unsaved: Vec<Change>,
+    rooms: Arc<dyn Rooms>,
+    peers: BTreeMap<ConnId, Peer>,
+    input: mpsc::Sender<Input>,
+}
+
+impl Body {
+    async fn run(mut self, mut inputs: mpsc::Receiver<Input>, mut stop: watch::Receiver<bool>) {
+        self.flush();
+        loop {
+            let deadline = self.board.poll_timeout().map(|at| self.clock.instant(at));
+            let timer = async {
+                match deadline {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stopped| *stopped) => return,
+                input = inputs.recv() => match input {
+                    Some(input) => self.handle(input),
+                    None => return,
+                },
+                () = timer => {
+                    // A timer may fire within the millisecond before the deadline.
+                    let due = self.board.poll_timeout().unwrap_or_default();
+                    self.board.handle_timeout(self.clock.now().max(due));
+                }
+            }
+            self.flush();
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        let now = self.clock.now();
+        match input {
+            Input::Hello { conn, hello, peer } => {
+                self.peers.insert(conn, peer);
+                self.board.handle_hello(conn, hello, now);
+            }
+            Input::Request { conn, id, request } => self.board.handle_request(conn, id, request, now),
+            Input::Ticket { conn, id, checked } => self.board.handle_ticket(conn, id, checked, now),
+            Input::Ack { conn, seq } => self.board.handle_ack(conn, seq, now),
+            Input::Closed { conn } => {
+                self.peers.remove(&conn);
+                self.board.handle_closed(conn, now);
+            }
+            Input::Rooms(event) => self.board.handle_rooms_event(event, now),
+            Input::Evict { room, user } => {
+                if !self.board.belongs(&room, &user) {
+                    self.evict(&room, &user);
+                }
+            }
+        }
+    }
+
+    /// Stores, then sends. A store that fails does not end a call: what it has not taken is offered again with the next
+    /// change.
+    fn flush(&mut self) {
+        loop {
+            self.save();
+            let mut idle = true;
+            while let Some(output) = self.board.poll_output() {
+                idle = false;
+                self.carry_out(output);
+            }
+            if idle {
+                return;
+            }
+        }
+    }
+
+    fn save(&mut self) {
+        for change in self.board.take_changes() {
+            self.unsaved.retain(|old| key(old) != key(&change));
+            self.unsaved.push(change);
+        }
+        match self.store.commit(&self.unsaved) {
+            Ok(()) => self.unsaved.clear(),
+            Err(error) => tracing::error!(%error, rows = self.unsaved.len(), "the store does not take changes"),
+        }
+    }
+}
+
+/// Rows of the same key replace one another.
+fn key(change: &Change) -> (u8, &str) {
+    match change {
+        Change::Call(id, _) => (0, id.as_str()),
+        Change::Session(name, _) => (1, name),
+        Change::User(user) => (2, user.as_str()),
+    }
+}
+
+/// Rooms' events become inputs. Rooms and people that the call plane cannot name are none of its business.
+async fn forward_room_events(
+    mut news: broadcast::Receiver<RoomEvent>,
+    rooms: Arc<dyn Rooms>,
+    input: mpsc::Sender<Input>,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        let event = tokio::select! {
+            _ = stop.wait_for(|stopped| *stopped) => return,
+            event = news.recv() => event,
+        };
+        let event = match event {
+            Ok(event) => translate(event),
+            Err(broadcast::error::RecvError::Lagged(missed)) => {
+                tracing::warn!(missed, "fell behind the rooms' events; asking who is where");
+                present(rooms.as_ref()).await
+            }
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
+        if let Some(event) = event
+            && input.send(Input::Rooms(event)).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+fn translate(event: RoomEvent) -> Option<RoomsEvent> {
+    let member = |room: String, identity: String, news| {
+        let room = RoomId::from_wire_name(&room).ok()?;
+        Some(RoomsEvent::Member { room, user: UserId::new(identity).ok()?, news })
+    };
+    match event {
+        RoomEvent::Joined { room, identity } => member(room, identity, RoomNews::Joined),
+        RoomEvent::Left { room, identity, why } => match why {
+            LeftWhy::Own => member(room, identity, RoomNews::Left),
+            LeftWhy::Lost => member(room, identity, RoomNews::Lost),
+            LeftWhy::Removed { by } => member(room, identity, RoomNews::Removed { by }),
+            // The room's own end follows; the other connection of the same person is in.
+            LeftWhy::Dismissed { .. } | LeftWhy::Replaced => None,
+        },
+        RoomEvent::Finished { room, why: FinishedWhy::Dismissed { by } } => {
+            Some(RoomsEvent::Dismissed { room: RoomId::from_wire_name(&room).ok()?, by })
+        }
+        RoomEvent::Finished { why: FinishedWhy::Empty, .. } => None,
+    }
+}
+
+async fn present(rooms: &dyn Rooms) -> Option<RoomsEvent> {
+    let all = rooms.list_all().await.ok()?;
+    let members = all.into_iter().flat_map(|info| {
+        let room = RoomId::from_wire_name(&info.room).ok();
+        info.members.into_iter().filter_map(move |member| Some((room.clone()?, UserId::new(member.identity).ok()?)))
+    });
+    Some(RoomsEvent::Present(members.collect::<BTreeSet<_>>()))
+}

@@ -1,0 +1,111 @@
+//! The secrets that a server makes for itself at its first start, and keeps.
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+const FILE: &str = "secrets.toml";
+
+/// Secrets of one server. Never printed.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Secrets {
+    /// Signs tickets, unless one is configured.
+    pub ticket_key: String,
+    /// Signs the server's own room tokens.
+    pub room_secret: String,
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secrets(…)")
+    }
+}
+
+impl Secrets {
+    /// Reads the secrets of a data directory; makes directory and secrets where they are missing. Both are for their
+    /// owner's eyes only.
+    pub fn load(data_dir: &Path) -> Result<Self> {
+        make_private_dir(data_dir)?;
+        let path = data_dir.join(FILE);
+        match fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text).with_context(|| format!("{} is damaged", path.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Self::generate(&path, data_dir),
+            Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+        }
+    }
+
+    fn generate(path: &Path, data_dir: &Path) -> Result<Self> {
+        let secrets = Self { ticket_key: random_hex(), room_secret: random_hex() };
+        // Written whole under another name, then linked: a second process that starts at the same moment reads either
+        // nothing or all of it, and the first one to arrive wins.
+        let fresh = data_dir.join(format!(".{FILE}.{}", random_hex()));
+        let mut file = private_file(&fresh).with_context(|| format!("{} cannot be written", fresh.display()))?;
+        file.write_all(toml::to_string(&secrets)?.as_bytes())?;
+        file.sync_all()?;
+        let linked = fs::hard_link(&fresh, path);
+        fs::remove_file(&fresh)?;
+        match linked {
+            Ok(()) => Ok(secrets),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Self::load(data_dir),
+            Err(error) => Err(error).with_context(|| format!("{} cannot be written", path.display())),
+        }
+    }
+}
+
+fn random_hex() -> String {
+    let bytes: [u8; 32] = rand::random();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn private_file(path: &Path) -> std::io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn make_private_dir(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).with_context(|| format!("{} cannot be made", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_made_once_and_kept_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("deep/data");
+        let first = Secrets::load(&home).unwrap();
+        let second = Secrets::load(&home).unwrap();
+        assert_eq!((&first.ticket_key, &first.room_secret), (&second.ticket_key, &second.room_secret));
+        assert_ne!(first.ticket_key, first.room_secret);
+        assert_eq!(first.ticket_key.len(), 64);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode(&home.join(FILE)), 0o600);
+            assert_eq!(mode(&home), 0o700);
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_and_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE), "ticket-key = 5").unwrap();
+        assert!(Secrets::load(dir.path()).is_err());
+        assert_eq!(fs::read_to_string(dir.path().join(FILE)).unwrap(), "ticket-key = 5");
+    }
+}

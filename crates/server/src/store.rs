@@ -1,0 +1,230 @@
+//! The embedded store: calls under way, sessions with their outboxes, and who is known, in one SQLite file.
+//!
+//! All changes of one input go into one transaction. Each row carries a version and is only replaced where it still has
+//! the version that this process wrote: a second writer is noticed, never overwritten.
+
+use anyhow::{Context as _, Result, bail};
+use call::switchboard::{Change, Stored};
+use protocol::UserId;
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+const FILE: &str = "ahoy.sqlite";
+
+/// Raised with every change of the tables; a newer file is refused.
+const SCHEMA: i64 = 1;
+
+/// The open store. One process at a time holds it.
+#[derive(Debug)]
+pub struct Store {
+    db: Connection,
+    /// Version of each row as this process knows it, by table and key.
+    versions: BTreeMap<(Table, String), i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Table {
+    Calls,
+    Sessions,
+}
+
+impl Table {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Calls => "calls",
+            Self::Sessions => "sessions",
+        }
+    }
+}
+
+impl Store {
+    /// Opens the store of a data directory, making it where it is missing.
+    pub fn open(data_dir: &Path) -> Result<Self> {
+        let path = data_dir.join(FILE);
+        let db = Connection::open(&path).with_context(|| format!("{} cannot be opened", path.display()))?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        }
+        let in_use = || format!("{} is in use by another server", path.display());
+        db.busy_timeout(std::time::Duration::from_millis(500))?;
+        db.pragma_update(None, "locking_mode", "EXCLUSIVE").with_context(in_use)?;
+        // NORMAL: survives the death of the process; a power cut may cost the last moments, not the file.
+        db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).with_context(in_use)?;
+        db.pragma_update(None, "synchronous", "NORMAL")?;
+        db.execute_batch(
+            "BEGIN IMMEDIATE;
+             CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY) WITHOUT ROWID;
+             CREATE TABLE IF NOT EXISTS calls (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL);
+             CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL);
+             COMMIT;",
+        )
+        .with_context(in_use)?;
+        let schema: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if schema > SCHEMA {
+            bail!("{} was written by a newer version", path.display());
+        }
+        db.pragma_update(None, "user_version", SCHEMA)?;
+        Ok(Self { db, versions: BTreeMap::new() })
+    }
+
+    /// Everything that was under way. Rows that this version cannot read are dropped with a warning: a server that
+    /// starts is worth more than a call of another version.
+    pub fn load(&mut self) -> Result<Stored> {
+        let (calls, sessions) = (self.rows(Table::Calls)?, self.rows(Table::Sessions)?);
+        let mut query = self.db.prepare("SELECT id FROM users")?;
+        let ids = query.query_map([], |row| row.get::<_, String>(0))?;
+        let users = ids.filter_map(|id| UserId::new(id.ok()?).ok()).collect();
+        Ok(Stored { calls, sessions, users })
+    }
+
+    fn rows<T: DeserializeOwned>(&mut self, table: Table) -> Result<Vec<T>> {
+        let mut query = self.db.prepare(&format!("SELECT id, version, body FROM {}", table.name()))?;
+        let rows: Vec<(String, i64, String)> =
+            query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?;
+        let mut found = Vec::new();
+        for (id, version, body) in rows {
+            match serde_json::from_str(&body) {
+                Ok(item) => {
+                    found.push(item);
+                    self.versions.insert((table, id), version);
+                }
+                Err(_) => {
+                    tracing::warn!(table = table.name(), "dropped a row that this version cannot read");
+                    self.db.execute(&format!("DELETE FROM {} WHERE id = ?1", table.name()), [&id])?;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Writes all of it or nothing.
+    pub fn commit(&mut self, changes: &[Change]) -> Result<()> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let write = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut written = Vec::new();
+        for change in changes {
+            match change {
+                Change::Call(id, call) => {
+                    let row = (Table::Calls, id.as_str().to_owned());
+                    written.push((row.clone(), put(&write, &row, self.versions.get(&row), call.as_deref())?));
+                }
+                Change::Session(name, session) => {
+                    let row = (Table::Sessions, name.clone());
+                    written.push((row.clone(), put(&write, &row, self.versions.get(&row), session.as_deref())?));
+                }
+                Change::User(user) => {
+                    write.execute("INSERT OR IGNORE INTO users (id) VALUES (?1)", [user.as_str()])?;
+                }
+            }
+        }
+        write.commit()?;
+        for (row, version) in written {
+            match version {
+                Some(version) => self.versions.insert(row, version),
+                None => self.versions.remove(&row),
+            };
+        }
+        Ok(())
+    }
+}
+
+/// Writes or removes one row by compare-and-set; gives back its new version.
+fn put<T: Serialize>(
+    write: &Transaction<'_>,
+    (table, id): &(Table, String),
+    known: Option<&i64>,
+    body: Option<&T>,
+) -> Result<Option<i64>> {
+    let table = table.name();
+    let now: Option<i64> = write
+        .prepare_cached(&format!("SELECT version FROM {table} WHERE id = ?1"))?
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    if now.as_ref() != known {
+        bail!("a row of {table} was changed by another server");
+    }
+    let Some(body) = body else {
+        write.prepare_cached(&format!("DELETE FROM {table} WHERE id = ?1"))?.execute([id])?;
+        return Ok(None);
+    };
+    let version = now.unwrap_or(0) + 1;
+    write
+        .prepare_cached(&format!("INSERT OR REPLACE INTO {table} (id, version, body) VALUES (?1, ?2, ?3)"))?
+        .execute(params![id, version, serde_json::to_string(body)?])?;
+    Ok(Some(version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use call::Call;
+    use protocol::message::PlaceCall;
+    use protocol::{CallId, CallMediaType, DeviceId, RoomId, UnixMillis};
+    use std::collections::BTreeSet;
+
+    fn user(name: &str) -> UserId {
+        UserId::new(name).unwrap()
+    }
+
+    fn ringing(id: &str) -> Call {
+        let wish = PlaceCall {
+            callee_id_list: vec![user("bob")],
+            call_media_type: CallMediaType::Video,
+            user_data: String::new(),
+            timeout: None,
+            room_id: None,
+            group_id: String::new(),
+        };
+        let caller = (user("alice"), DeviceId::new("d").unwrap());
+        let id = CallId::new(id).unwrap();
+        Call::place(id, RoomId::number(5).unwrap(), caller, wish, &BTreeSet::new(), UnixMillis(1))
+    }
+
+    fn stored(mut call: Call) -> Call {
+        while call.poll_output().is_some() {}
+        call
+    }
+
+    #[test]
+    fn what_is_stored_comes_back_and_what_is_over_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
+        let (a, b) = (stored(ringing("a")), stored(ringing("b")));
+        let put = |call: &Call| Change::Call(call.id().clone(), Some(Box::new(call.clone())));
+        store.commit(&[put(&a), put(&b), Change::User(user("alice"))]).unwrap();
+        store.commit(&[Change::Call(a.id().clone(), None), put(&b)]).unwrap();
+        drop(store);
+        let back = Store::open(dir.path()).unwrap().load().unwrap();
+        assert_eq!(back.calls, [b]);
+        assert_eq!(back.users, [user("alice")]);
+    }
+
+    #[test]
+    fn a_second_server_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Store::open(dir.path()).unwrap();
+        let error = Store::open(dir.path()).unwrap_err();
+        assert!(format!("{error:#}").contains("in use by another server"), "{error:#}");
+        drop(first);
+        Store::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_row_changed_behind_our_back_fails_the_whole_transaction() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
+        let call = stored(ringing("a"));
+        let change = Change::Call(call.id().clone(), Some(Box::new(call)));
+        store.commit(std::slice::from_ref(&change)).unwrap();
+        store.db.execute("UPDATE calls SET version = version + 1", []).unwrap();
+        assert!(store.commit(&[Change::User(user("carol")), change]).is_err());
+        assert_eq!(store.load().unwrap().users, []);
+    }
+}
