@@ -15,6 +15,7 @@ export interface Shown {
 export async function show(state: GalleryState, target: HTMLElement): Promise<Shown> {
   const backend = new FakeBackend(state.view ?? base);
   for (const name of state.silent ?? []) backend.silent.add(name);
+  for (const [name, refusal] of Object.entries(state.refuse ?? {})) backend.refusals.set(name, refusal);
   const desk = new Desk(backend, new FakeScreen(new Set(state.frozen), new Set(state.waiting)));
   if (state.view) await desk.start();
   const app = mount(App, { target, props: { desk } });

@@ -8,6 +8,7 @@ import type {
   LiveView,
   PersonView,
   QualityView,
+  Refusal,
   StageView,
   View,
 } from '../bindings';
@@ -24,6 +25,8 @@ export interface GalleryState {
   steps?: ({ click: string } | { type: string; text: string })[];
   /** Requests that are never answered. */
   silent?: string[];
+  /** Requests that are refused. */
+  refuse?: Record<string, Refusal>;
 }
 
 const ME = 'alice';
@@ -207,6 +210,13 @@ export const states: GalleryState[] = [
     view: base,
     steps: [{ type: '[data-testid=dial-user]', text: 'bob smith' }],
   },
+  {
+    id: 'start-refused',
+    title: 'Start, unknown person',
+    view: base,
+    refuse: { call: { code: -1202, message: 'Nobody with the id bob has ever signed in here' } },
+    steps: [{ type: '[data-testid=dial-user]', text: 'bob' }, { click: '[data-testid=dial-voice]' }],
+  },
   { id: 'start-room', title: 'Start, room', view: base, steps: [{ click: '[data-testid=way-room]' }] },
   { id: 'start-offline', title: 'Server offline', view: { ...base, session: { kind: 'offline', user: ME } } },
   {
@@ -238,6 +248,12 @@ export const states: GalleryState[] = [
     ],
   },
   { id: 'settings', title: 'Settings', view: base, steps: [{ click: '[data-testid=rail-settings]' }] },
+  {
+    id: 'settings-theme',
+    title: 'Settings, theme list',
+    view: base,
+    steps: [{ click: '[data-testid=rail-settings]' }, { click: '[data-testid=settings-theme]' }],
+  },
   { id: 'account', title: 'Account menu', view: base, steps: [{ click: '[data-testid=rail-account]' }] },
 
   {
@@ -359,6 +375,7 @@ export const states: GalleryState[] = [
   },
   { id: 'call-swapped', title: 'Own view swapped', view: pair(), steps: [{ click: '[data-testid=own-view]' }] },
   { id: 'call-devices', title: 'Device menu', view: pair(), steps: [{ click: '[data-testid=call-mic-menu]' }] },
+  { id: 'call-camera-menu', title: 'Camera menu', view: pair(), steps: [{ click: '[data-testid=call-camera-menu]' }] },
   { id: 'call-figures', title: 'Quality figures', view: pair(), steps: [{ click: '[data-testid=tile-bob-quality]' }] },
   { id: 'call-group', title: 'Group', view: planning },
   {

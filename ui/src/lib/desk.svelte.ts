@@ -27,7 +27,7 @@ export class Desk {
   readonly meters = new Meters();
   #wishedMicrophone = $state.raw<boolean | null>(null);
   #wishedCamera = $state.raw<boolean | null>(null);
-  #figuresAt = 0;
+  #figuresAt = -Infinity;
   #stops: (() => void)[] = [];
 
   constructor(

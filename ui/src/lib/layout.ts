@@ -1,8 +1,9 @@
 /** Where tiles and the own view stand: pure arithmetic. */
 
-const WISHED_ASPECT = 16 / 9;
+/** Between a camera's 16:9 and a face's upright oval: tiles crop, and a crop should keep the face. */
+const WISHED_ASPECT = 3 / 2;
 
-/** Columns for `count` tiles in a box of `width` by `height`: those that waste least of a 16:9 picture. */
+/** Columns for `count` tiles in a box of `width` by `height`: those that leave each the largest picture of the wished shape. */
 export function columnsFor(count: number, width: number, height: number, gap: number): number {
   let best = 1;
   let bestArea = -1;

@@ -1,0 +1,397 @@
+import { screen, waitFor } from '@testing-library/svelte';
+import userEvent from '@testing-library/user-event';
+import { tick } from 'svelte';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { StageView, View } from '../src/bindings';
+import { show, type Shown } from '../src/gallery/show';
+import { base, devices, levels, live, person, states } from '../src/gallery/states';
+
+let shown: Shown;
+const user = userEvent.setup();
+
+async function open(id: string): Promise<Shown> {
+  const state = states.find((candidate) => candidate.id === id);
+  if (!state) throw new Error(`no state ${id}`);
+  return openView(state.view ?? base, state.silent);
+}
+
+async function openView(view: View, silent?: string[]): Promise<Shown> {
+  const target = document.createElement('div');
+  document.body.append(target);
+  shown = await show({ id: 'test', title: 'test', view, silent }, target);
+  return shown;
+}
+
+const asked = () => shown.backend.asked.map(({ name, args }) => [name, ...args]);
+const byId = (id: string) => screen.getByTestId(id);
+const there = (id: string) => screen.queryByTestId(id) !== null;
+const stage = async (next: StageView) => {
+  shown.backend.push({ ...base, stage: next });
+  await tick();
+};
+
+afterEach(async () => {
+  vi.useRealTimers();
+  await shown.close();
+  document.body.innerHTML = '';
+});
+
+describe('signing in', () => {
+  it('asks for what is missing before it asks the server', async () => {
+    await open('signin');
+    await user.click(byId('signin-submit'));
+    expect(asked()).toEqual([]);
+    expect(byId('signin-server')).toHaveAttribute('aria-invalid', 'true');
+  });
+
+  it('sends address, user and ticket, and takes http for granted', async () => {
+    await open('signin');
+    await user.type(byId('signin-server'), ' calls.example.org:7880');
+    await user.type(byId('signin-user'), 'alice');
+    await user.type(byId('signin-ticket'), 'eJw');
+    await user.keyboard('{Enter}');
+    expect(asked()).toEqual([['signIn', 'http://calls.example.org:7880', 'alice', 'eJw', true]]);
+  });
+
+  it('continues with what is remembered', async () => {
+    await open('signin-remembered');
+    await user.click(byId('signin-remembered'));
+    expect(asked()).toEqual([['signInRemembered']]);
+  });
+
+  it('says why it was refused, with the code', async () => {
+    await open('signin-wrong-ticket');
+    expect(byId('signin-error')).toHaveTextContent('This ticket belongs to another user. Code -70013');
+    expect(byId('signin-error')).toHaveAttribute('role', 'alert');
+  });
+
+  it('hosts on this computer: starts the server, mints a ticket, signs in', async () => {
+    await open('signin');
+    await user.click(byId('signin-host'));
+    expect(there('signin-ticket')).toBe(false);
+    await user.type(byId('signin-user'), 'bob{Enter}');
+    await waitFor(() => expect(asked().map(([name]) => name)).toEqual(['hostStart', 'hostInvite', 'signIn']));
+  });
+});
+
+describe('the start screen', () => {
+  it.each([
+    ['dial-video', 'video'],
+    ['dial-voice', 'voice'],
+  ])('%s places a call', async (id, media) => {
+    await open('start');
+    await user.type(byId('dial-user'), 'bob');
+    await user.click(byId(id));
+    expect(asked()).toEqual([['call', ['bob'], media]]);
+  });
+
+  it('calls nobody by a wrong id, nor oneself', async () => {
+    await open('start');
+    await user.type(byId('dial-user'), 'alice{Enter}');
+    expect(asked()).toEqual([]);
+    await user.type(byId('dial-user'), ' b{Enter}');
+    expect(asked()).toEqual([]);
+    expect(byId('dial-user')).toHaveAttribute('aria-invalid', 'true');
+  });
+
+  it('has no call buttons to press while the server is away, and says why', async () => {
+    await open('start-offline');
+    expect(byId('dial-video')).toBeDisabled();
+    expect(byId('banner-offline')).toHaveTextContent('Until then nobody can call you.');
+  });
+
+  it('tells a numbered room from a named one', async () => {
+    await open('start-room');
+    await user.click(byId('way-room'));
+    await user.type(byId('dial-room'), '4711');
+    await user.click(byId('room-voice'));
+    await user.clear(byId('dial-room'));
+    await user.type(byId('dial-room'), 'Planning');
+    await user.click(byId('room-video'));
+    expect(asked()).toEqual([
+      ['enterRoom', { kind: 'number', number: 4711 }, false],
+      ['enterRoom', { kind: 'text', text: 'Planning' }, true],
+    ]);
+  });
+
+  it('shows a refusal until it is closed', async () => {
+    await open('start');
+    shown.backend.refusals.set('call', { code: -1202, message: 'nobody with this id is known' });
+    await user.type(byId('dial-user'), 'zoe{Enter}');
+    expect(byId('banner-refused')).toHaveTextContent('Nobody with this id is known. Code -1202');
+    await user.click(byId('banner-refused-close'));
+    expect(there('banner-refused')).toBe(false);
+  });
+
+  it('shows at once that a call is on its way', async () => {
+    await openView(base, ['call']);
+    await user.type(byId('dial-user'), 'bob{Enter}');
+    expect(byId('dial-video')).toHaveAttribute('aria-busy', 'true');
+    expect(byId('dial-voice')).toBeDisabled();
+  });
+});
+
+describe('an incoming call', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ shouldAdvanceTime: true });
+  });
+
+  it('says who, what and with whom', async () => {
+    await open('incoming-video');
+    expect(byId('incoming-dialog')).toHaveAccessibleName('bob');
+    expect(byId('incoming-dialog')).toHaveTextContent('is calling you with chiara and daniel');
+    expect(byId('incoming-dialog')).toHaveTextContent('Your camera and microphone start only when you accept.');
+  });
+
+  it.each([
+    ['incoming-accept', ['accept', true]],
+    ['incoming-voice-only', ['accept', false]],
+    ['incoming-decline', ['reject']],
+  ])('%s by the mouse works at once', async (id, request) => {
+    await open('incoming-video');
+    await user.click(byId(id));
+    expect(asked()).toEqual([request]);
+  });
+
+  it('a voice call is accepted without camera and offers no "voice only"', async () => {
+    await open('incoming-voice');
+    expect(there('incoming-voice-only')).toBe(false);
+    await user.click(byId('incoming-accept'));
+    expect(asked()).toEqual([['accept', false]]);
+  });
+
+  it('Enter accepts only after a second of focus', async () => {
+    await open('incoming-video');
+    byId('incoming-accept').focus();
+    await user.keyboard('{Enter}');
+    expect(asked()).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1100);
+    await user.keyboard('{Enter}');
+    expect(asked()).toEqual([['accept', true]]);
+  });
+
+  it('the second begins anew when the focus comes back', async () => {
+    await open('incoming-video');
+    byId('incoming-accept').focus();
+    await vi.advanceTimersByTimeAsync(1100);
+    byId('incoming-decline').focus();
+    byId('incoming-accept').focus();
+    await user.keyboard('{Enter}');
+    expect(asked()).toEqual([]);
+  });
+
+  it('Escape declines nothing: the call becomes a bar from which it can be answered', async () => {
+    await open('incoming-video');
+    byId('incoming-accept').focus();
+    await user.keyboard('{Escape}');
+    await waitFor(() => expect(there('incoming-dialog')).toBe(false));
+    expect(asked()).toEqual([]);
+    expect(byId('incoming-bar')).toHaveTextContent('bob is calling you');
+    await user.click(byId('incoming-bar-open'));
+    await waitFor(() => expect(there('incoming-dialog')).toBe(true));
+  });
+
+  it('goes when the caller gives up', async () => {
+    await open('incoming-video');
+    await stage({ kind: 'idle' });
+    await waitFor(() => expect(there('incoming-dialog')).toBe(false));
+    expect(there('incoming-bar')).toBe(false);
+  });
+});
+
+describe('calling', () => {
+  it('tells calling from ringing and can be taken back', async () => {
+    await open('calling');
+    expect(byId('calling-state')).toHaveTextContent('Calling…');
+    await stage({ kind: 'calling', call: 'c1', callees: ['bob'], media: 'video', ringing: true });
+    expect(byId('calling-state')).toHaveTextContent('Ringing…');
+    await user.click(byId('call-hangup'));
+    expect(asked()).toEqual([['hangup']]);
+  });
+});
+
+describe('in a call', () => {
+  it('says connecting until media flows, then counts', async () => {
+    await open('call-connecting');
+    expect(byId('call-connecting')).toHaveTextContent('Connecting…');
+    expect(there('call-timer')).toBe(false);
+    await stage(live([person('alice'), person('bob')], { beganAt: Date.now() - 5000 }));
+    expect(byId('call-timer')).toHaveTextContent('00:05');
+  });
+
+  it('hangs up a call, leaves a room', async () => {
+    await open('call');
+    await user.click(byId('call-hangup'));
+    await stage(live([person('alice')], { call: null, room: 'Planning' }));
+    expect(byId('call-hangup')).toHaveAccessibleName('Leave the room');
+    await user.click(byId('call-hangup'));
+    expect(asked()).toEqual([['hangup'], ['exitRoom']]);
+  });
+
+  it('shows the own mute at once, and the truth when it was refused', async () => {
+    await open('call');
+    expect(byId('call-mic')).toHaveAttribute('aria-pressed', 'true');
+    shown.backend.silent.add('setMicrophone');
+    await user.click(byId('call-mic'));
+    expect(byId('call-mic')).toHaveAttribute('aria-pressed', 'false');
+    shown.backend.refusals.set('setCamera', { code: -1314, message: 'not allowed' });
+    await user.click(byId('call-camera'));
+    expect(asked()).toEqual([
+      ['setMicrophone', false],
+      ['setCamera', false],
+    ]);
+    expect(byId('call-camera')).toHaveAttribute('aria-pressed', 'true');
+    expect(byId('banner-refused')).toHaveTextContent('Not allowed. Code -1314');
+  });
+
+  it('has no camera in a voice call', async () => {
+    await open('call-voice');
+    expect(there('call-camera')).toBe(false);
+    expect(byId('tile-bob')).not.toHaveTextContent('Camera off');
+  });
+
+  it('says that nothing is sent while it reconnects', async () => {
+    await open('call-reconnecting');
+    expect(byId('banner-reconnecting')).toHaveTextContent('Connection lost Trying again. Nothing is sent.');
+    expect(byId('tile-bob')).toHaveAttribute('data-state', 'reconnecting');
+    expect(there('call-hangup')).toBe(true);
+  });
+
+  it.each([
+    ['call-frozen', 'frozen', 'Picture stopped'],
+    ['call-peer-reconnecting', 'reconnecting', 'Reconnecting…'],
+    ['call-left', 'left', 'Connection lost'],
+    ['call-camera-off', 'in', 'Camera off'],
+  ])('%s: the tile says it', async (id, state, text) => {
+    await open(id === 'call-frozen' ? 'call' : id);
+    if (id === 'call-frozen') {
+      await shown.close();
+      document.body.innerHTML = '';
+      const target = document.createElement('div');
+      document.body.append(target);
+      const frozen = states.find((candidate) => candidate.id === id);
+      if (frozen) shown = await show(frozen, target);
+    }
+    expect(byId('tile-bob')).toHaveAttribute('data-state', state);
+    expect(byId('tile-bob')).toHaveTextContent(text);
+  });
+
+  it('a muted person has the icon in the place of the meter', async () => {
+    await open('call-camera-off');
+    expect(there('tile-bob-muted')).toBe(true);
+    expect(there('tile-bob-meter')).toBe(false);
+    expect(byId('tile-bob')).toHaveAccessibleName('bob, microphone off, camera off');
+  });
+
+  it('meters follow the levels and the speaker has the ring', async () => {
+    await open('call');
+    shown.backend.level({ volume: { bob: 80, alice: 3 }, figures: {} });
+    expect(byId('tile-bob-meter')).toHaveAttribute('aria-valuenow', '80');
+    await waitFor(() => expect(byId('tile-bob')).toHaveAttribute('data-speaking'));
+    expect(byId('tile-alice')).not.toHaveAttribute('data-speaking');
+  });
+
+  it('the quality badge changes at most every two seconds and opens its figures', async () => {
+    vi.useFakeTimers({ shouldAdvanceTime: true });
+    await open('call');
+    const bob = (quality: 'good' | 'poor' | 'bad') => stage(live([person('alice'), person('bob', { quality })]));
+    await bob('poor');
+    await bob('bad');
+    expect(byId('tile-bob-quality')).toHaveAccessibleName('Network of bob: Poor');
+    await vi.advanceTimersByTimeAsync(2100);
+    expect(byId('tile-bob-quality')).toHaveAccessibleName('Network of bob: Bad');
+    await user.click(byId('tile-bob-quality'));
+    shown.backend.level(levels);
+    await waitFor(() =>
+      expect(byId('tile-bob-figures')).toHaveTextContent(
+        'Loss 0.4 % Round trip 38 ms Jitter 6 ms Receiving 1.4 Mbit/s',
+      ),
+    );
+  });
+
+  it('the own view swaps by Enter and moves by arrow keys, and no picture is attached anew', async () => {
+    await open('call');
+    const pane = () => byId('own-view').parentElement;
+    const canvases = [...document.querySelectorAll('canvas')];
+    byId('own-view').focus();
+    await user.keyboard('{ArrowUp}');
+    expect(pane()).toHaveAttribute('data-corner', 'top-right');
+    expect(byId('own-view')).toHaveAccessibleName(/^Own view/);
+    await user.keyboard('{Enter}');
+    expect(byId('own-view')).toHaveAccessibleName(/^View of bob/);
+    expect([...document.querySelectorAll('canvas')]).toEqual(canvases);
+  });
+
+  it('mirrors the own camera, and not the synthetic one, whose text must be readable', async () => {
+    await open('call');
+    expect(byId('tile-alice').querySelector('canvas')).toHaveClass('mirrored');
+    expect(byId('tile-bob').querySelector('canvas')).not.toHaveClass('mirrored');
+    shown.backend.push({ ...shown.backend.view, devices: { ...devices, preview: 6, cameraIsSynthetic: true } });
+    await tick();
+    expect(byId('tile-alice').querySelector('canvas')).not.toHaveClass('mirrored');
+    expect(byId('synthetic-note')).toBeVisible();
+  });
+
+  it('chooses devices from the menu beside the control', async () => {
+    await open('call');
+    byId('call-mic-menu').focus();
+    await user.keyboard('{Enter}');
+    await waitFor(() => expect(there('menu-speaker-device:spk-2')).toBe(true));
+    expect(byId('menu-microphone-system')).toHaveAttribute('aria-checked', 'true');
+    await user.click(byId('menu-speaker-device:spk-2'));
+    expect(asked()).toEqual([['selectSpeaker', { kind: 'device', id: 'spk-2' }]]);
+  });
+
+  it('goes on while the server is away or the sign-in is gone', async () => {
+    await open('call');
+    shown.backend.push({ ...shown.backend.view, session: { kind: 'kickedOffline', user: 'alice' } });
+    await tick();
+    expect(byId('call-screen')).toBeVisible();
+    expect(byId('banner-kicked')).toBeVisible();
+  });
+});
+
+describe('after a call', () => {
+  it('says why and goes back', async () => {
+    await open('ended-declined');
+    expect(byId('ended-screen')).toHaveTextContent('bob declined');
+    await user.click(byId('ended-back'));
+    expect(asked()).toEqual([['dismissEnded']]);
+  });
+
+  it('calls the same people again in the same way', async () => {
+    await open('ended-busy');
+    await user.click(byId('ended-again'));
+    expect(asked()).toEqual([['dismissEnded'], ['call', ['bob'], 'video']]);
+  });
+
+  it.each([
+    ['ended-removed', 'banner-removed', 'You were removed from the room'],
+    ['ended-dismissed', 'banner-dismissed', 'The room was dismissed'],
+  ])('%s is said at once, with the devices off', async (id, banner, headline) => {
+    await open(id);
+    expect(byId(banner)).toHaveAttribute('role', 'alert');
+    expect(byId(banner)).toHaveTextContent(headline);
+    expect(byId(banner)).toHaveTextContent('Camera and microphone are off.');
+    expect(there('ended-back')).toBe(true);
+  });
+});
+
+describe('settings', () => {
+  it('keep the theme on this computer', async () => {
+    await open('start');
+    await user.click(byId('rail-settings'));
+    await user.click(byId('settings-theme'));
+    await user.click(await screen.findByTestId('settings-theme-light'));
+    expect(document.documentElement.dataset['theme']).toBe('light');
+    expect(JSON.parse(localStorage.getItem('ahoy.look') ?? '{}')).toMatchObject({ theme: 'light' });
+  });
+
+  it('choose a camera', async () => {
+    await open('start');
+    await user.click(byId('rail-settings'));
+    await user.click(byId('settings-camera'));
+    await user.click(await screen.findByTestId('settings-camera-device:cam-1'));
+    expect(asked()).toEqual([['selectCamera', { kind: 'device', id: 'cam-1' }]]);
+  });
+});
