@@ -8,10 +8,17 @@ class StillObserver {
   disconnect(): void {}
 }
 
+const nothing = (): undefined => undefined;
+const lacking = {
+  scrollIntoView: nothing,
+  hasPointerCapture: () => false,
+  setPointerCapture: nothing,
+  releasePointerCapture: nothing,
+  getAnimations: () => [],
+};
+
 globalThis.ResizeObserver ??= StillObserver;
-Element.prototype.scrollIntoView ??= () => undefined;
-Element.prototype.hasPointerCapture ??= () => false;
-Element.prototype.setPointerCapture ??= () => undefined;
-Element.prototype.releasePointerCapture ??= () => undefined;
-Element.prototype.getAnimations ??= () => [];
+for (const [name, value] of Object.entries(lacking)) {
+  if (!(name in Element.prototype)) Object.defineProperty(Element.prototype, name, { value, configurable: true });
+}
 HTMLCanvasElement.prototype.getContext = () => null;

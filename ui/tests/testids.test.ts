@@ -5,10 +5,11 @@ import { states } from '../src/gallery/states';
 
 const PEOPLE = /^tile-(alice|bob|chiara|daniel|emi|farid|grace)(?=-|$)/;
 
-/** As the documentation writes it: `<user>` for a person, `<device>` for a device, `<value>` for an entry of a list. */
+/** As the documentation writes it: `<user>`, `<kind>` of device, `<device>`, `<value>` for an entry of a list. */
 function general(id: string): string {
   return id
     .replace(PEOPLE, 'tile-<user>')
+    .replace(/^banner-device-(microphone|speaker|camera)/, 'banner-device-<kind>')
     .replace(/^menu-(microphone|speaker|camera)-.*/, 'menu-$1-<device>')
     .replace(/^(settings-(?:microphone|speaker|camera|theme|contrast|scale))-.*/, '$1-<value>');
 }

@@ -304,6 +304,13 @@ export const states: GalleryState[] = [
     view: { ...base, stage: { kind: 'incoming', call: 'c1', caller: 'bob', others: [], media: 'voice' } },
   },
   {
+    id: 'incoming-refused',
+    title: 'Incoming, accepting failed',
+    view: { ...base, stage: { kind: 'incoming', call: 'c1', caller: 'bob', others: [], media: 'video' } },
+    refuse: { accept: { code: -1301, message: 'The server did not answer' } },
+    steps: [{ click: '[data-testid=incoming-accept]' }],
+  },
+  {
     id: 'incoming-small',
     title: 'Incoming, minimised',
     view: { ...base, stage: { kind: 'incoming', call: 'c1', caller: 'bob', others: [], media: 'video' } },
