@@ -49,3 +49,35 @@ pub trait FrameSink: Send + Sync {
     /// Whether a keyframe is wanted for this track (asked after each `show`; true once per need).
     fn wants_keyframe(&self, id: PictureId) -> bool;
 }
+
+impl I420 {
+    /// Width of U and V.
+    pub fn chroma_width(&self) -> usize {
+        self.width.div_ceil(2) as usize
+    }
+
+    /// Height of U and V.
+    pub fn chroma_height(&self) -> usize {
+        self.height.div_ceil(2) as usize
+    }
+
+    /// Whether the planes have the size they should.
+    pub fn is_whole(&self) -> bool {
+        self.data.len() == Self::size(self.width, self.height)
+    }
+
+    /// Bytes of a picture of this size.
+    pub fn size(width: u32, height: u32) -> usize {
+        width as usize * height as usize + 2 * width.div_ceil(2) as usize * height.div_ceil(2) as usize
+    }
+
+    /// Y, U and V; empty where the picture is not whole.
+    pub fn planes(&self) -> (&[u8], &[u8], &[u8]) {
+        if !self.is_whole() {
+            return (&[], &[], &[]);
+        }
+        let (y, chroma) = self.data.split_at(self.width as usize * self.height as usize);
+        let (u, v) = chroma.split_at(chroma.len() / 2);
+        (y, u, v)
+    }
+}
