@@ -268,7 +268,7 @@ impl CallSession {
         self.outputs.push_back(Output::Close);
     }
 
-    fn handle_answer(&mut self, id: RequestId, result: Result<Reply, Refusal>, now: Instant) {
+    fn handle_answer(&mut self, id: RequestId, mut result: Result<Reply, Refusal>, now: Instant) {
         let Some(pending) = self.pending.remove(&id) else { return };
         match &pending.request {
             Request::Call(_) => self.handle_placed(id, pending.abandoned, &result, now),
@@ -278,6 +278,10 @@ impl CallSession {
                 // Refused: the call is gone and said so before. Ignored: there is nothing more to come.
                 if ending && (result.is_err() || matches!(pending.request, Request::Ignore { .. })) {
                     self.conclude_ending(now);
+                }
+                if result.as_ref().is_err_and(|refusal| refusal.known() == Some(Code::WrongState)) {
+                    // It was over before: just what was wanted.
+                    result = Ok(Reply::default());
                 }
             }
             Request::RoomAccess { .. }

@@ -9,16 +9,10 @@ use protocol::{
 };
 use std::collections::BTreeSet;
 
-/// A request that is allowed: its answer, and what happens once the answer is out.
-struct Done {
+/// A call that may be placed: the answer, and what happens once the answer is out.
+struct Placed {
     reply: Reply,
-    call: Option<Call>,
-}
-
-impl Done {
-    fn plain() -> Self {
-        Self { reply: Reply::default(), call: None }
-    }
+    call: Call,
 }
 
 impl Switchboard {
@@ -38,12 +32,15 @@ impl Switchboard {
                 self.answer(conn, &name, id, Err(Code::SigExpired.into()));
             }
             Request::Call(wish) => match self.place(&user, &device, wish, now) {
-                Ok(done) => {
-                    self.answer(conn, &name, id, Ok(done.reply));
-                    if let Some(call) = done.call {
-                        self.outputs.push_back(Output::OpenRoom(call.room().clone()));
-                        self.spread(call, now);
-                    }
+                Ok(placed) => {
+                    let room = placed.call.room().clone();
+                    self.keep(&name, id, Ok(placed.reply.clone()));
+                    // The caller may connect while it rings; the call itself comes into the book after the answer.
+                    let (message, access) =
+                        (ServerMessage::Reply { id, answer: placed.reply }, Some((room.clone(), user)));
+                    self.outputs.push_back(Output::Send { conn, message, access });
+                    self.outputs.push_back(Output::OpenRoom(room));
+                    self.spread(placed.call, now);
                 }
                 Err(refusal) => self.answer(conn, &name, id, Err(refusal)),
             },
@@ -69,11 +66,11 @@ impl Switchboard {
             }
             Request::LeaveRoom { room_id } => {
                 self.guests.remove(&(room_id, user));
-                self.answer(conn, &name, id, Ok(Done::plain().reply));
+                self.answer(conn, &name, id, Ok(Reply::default()));
             }
             Request::RenewTicket { .. } => self.answer(conn, &name, id, Err(Code::UnknownCommand.into())),
             Request::SignOut {} => {
-                self.answer(conn, &name, id, Ok(Done::plain().reply));
+                self.answer(conn, &name, id, Ok(Reply::default()));
                 self.drop_session(&name, Departure::SignedOut, now);
             }
         }
@@ -91,11 +88,15 @@ impl Switchboard {
     }
 
     pub(super) fn answer(&mut self, conn: ConnId, name: &str, id: RequestId, result: Result<Reply, Refusal>) {
+        self.keep(name, id, result.clone());
+        self.send_answer(conn, id, result);
+    }
+
+    fn keep(&mut self, name: &str, id: RequestId, result: Result<Reply, Refusal>) {
         if let Some(session) = self.sessions.get_mut(name) {
-            session.keep_reply(id, result.clone());
+            session.keep_reply(id, result);
             self.dirty.sessions.insert(name.to_owned());
         }
-        self.send_answer(conn, id, result);
     }
 
     pub(super) fn send_answer(&mut self, conn: ConnId, id: RequestId, result: Result<Reply, Refusal>) {
@@ -113,16 +114,9 @@ impl Switchboard {
         let user = self.user_of(conn)?.clone();
         let room = answer.room_id.clone()?;
         match &answer.call_id {
-            // A call that is just being placed is not yet in the book: its caller is entitled all the same.
-            Some(call) if !self.calls.contains_key(call) => self.placing(call).then_some((room, user)),
             Some(call) => self.entitled(&user, call, &room),
             None => self.guests.contains(&(room.clone(), user.clone())).then_some((room, user)),
         }
-    }
-
-    /// Whether this call has just been made.
-    fn placing(&self, call: &CallId) -> bool {
-        self.dirty.calls.contains(call)
     }
 
     fn on_call(
@@ -143,7 +137,7 @@ impl Switchboard {
         self.spread(call, now);
     }
 
-    fn place(&mut self, user: &UserId, device: &DeviceId, wish: PlaceCall, now: UnixMillis) -> Result<Done, Refusal> {
+    fn place(&mut self, user: &UserId, device: &DeviceId, wish: PlaceCall, now: UnixMillis) -> Result<Placed, Refusal> {
         check_placement(&wish, user)?;
         let unknown: Vec<_> = wish.callee_id_list.iter().filter(|callee| !self.known.contains(callee)).collect();
         if !unknown.is_empty() {
@@ -168,7 +162,7 @@ impl Switchboard {
         self.put_out.remove(&(room.clone(), user.clone()));
         self.dirty.calls.insert(id.clone());
         let reply = Reply { call_id: Some(id), room_id: Some(room), access: None, ring_until: call.ring_until() };
-        Ok(Done { reply, call: Some(call) })
+        Ok(Placed { reply, call })
     }
 
     fn free_room(&mut self) -> RoomId {

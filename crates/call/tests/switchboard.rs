@@ -1,0 +1,250 @@
+//! The switchboard alone: sessions, tickets, tokens and limits.
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test that is surprised fails")]
+
+use call::Switchboard;
+use call::call::RoomNews;
+use call::switchboard::{Output, RoomsEvent, SESSION_TTL, Settings, SignIn, TICKET_GRACE};
+use protocol::message::{PlaceCall, Reply, Resume};
+use protocol::{CallMediaType, Code, DeviceId, ExitReason, Push, Request, RoomId, ServerMessage, UnixMillis, UserId};
+use std::time::Duration;
+
+const T0: UnixMillis = UnixMillis(1_000_000);
+
+fn user(name: &str) -> UserId {
+    UserId::new(name).unwrap()
+}
+
+fn hello(name: &str, resume: Option<Resume>, ticket_expires: UnixMillis) -> SignIn {
+    SignIn { user: user(name), device: DeviceId::new("desk").unwrap(), resume, ticket_expires }
+}
+
+fn board() -> Switchboard {
+    Switchboard::new(Settings::default(), 5)
+}
+
+/// What goes to a connection, and to whom the way into which room is given with it.
+fn drain(board: &mut Switchboard) -> (Vec<(u64, ServerMessage, bool)>, Vec<Output>) {
+    let (mut sent, mut rest) = (Vec::new(), Vec::new());
+    while let Some(output) = board.poll_output() {
+        match output {
+            Output::Send { conn, message, access } => sent.push((conn, message, access.is_some())),
+            other @ (Output::Close { .. } | Output::OpenRoom(_) | Output::Release { .. }) => rest.push(other),
+        }
+    }
+    (sent, rest)
+}
+
+fn sign_in(board: &mut Switchboard, conn: u64, name: &str) -> String {
+    board.handle_hello(conn, hello(name, None, UnixMillis(u64::MAX)), T0);
+    let (sent, _) = drain(board);
+    match &sent[0].1 {
+        ServerMessage::Welcome(welcome) => welcome.session.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn place(callees: &[&str]) -> Request {
+    Request::Call(PlaceCall {
+        callee_id_list: callees.iter().map(|name| user(name)).collect(),
+        call_media_type: CallMediaType::Voice,
+        user_data: String::new(),
+        timeout: None,
+        room_id: None,
+        group_id: String::new(),
+    })
+}
+
+fn codes(sent: &[(u64, ServerMessage, bool)]) -> Vec<i32> {
+    let code = |message: &ServerMessage| match message {
+        ServerMessage::Error { refusal, .. } => Some(refusal.code),
+        _ => None,
+    };
+    sent.iter().filter_map(|(_, message, _)| code(message)).collect()
+}
+
+#[test]
+fn a_request_sent_twice_is_carried_out_once_and_answered_twice_alike() {
+    let mut board = board();
+    sign_in(&mut board, 1, "alice");
+    sign_in(&mut board, 2, "bob");
+    board.handle_request(1, 1, place(&["bob"]), T0);
+    let (first, _) = drain(&mut board);
+    board.handle_request(1, 1, place(&["bob"]), T0);
+    let (again, _) = drain(&mut board);
+    assert_eq!(again, [first[0].clone()]);
+    assert_eq!(board.calls().count(), 1);
+}
+
+#[test]
+fn the_way_into_the_room_goes_to_members_only_and_only_while_they_are() {
+    let mut board = board();
+    let alice = sign_in(&mut board, 1, "alice");
+    let bob = sign_in(&mut board, 2, "bob");
+    board.handle_request(1, 1, place(&["bob"]), T0);
+    let (sent, rest) = drain(&mut board);
+    let ServerMessage::Reply { answer: Reply { call_id: Some(call_id), room_id: Some(room), .. }, .. } = &sent[0].1
+    else {
+        panic!("{sent:?}");
+    };
+    assert!(sent[0].2, "the caller may connect while it rings");
+    assert!(matches!(&sent[1], (2, ServerMessage::Event { push: Push::Invited { .. }, .. }, false)));
+    assert_eq!(rest, [Output::OpenRoom(room.clone())]);
+    // Not yet for the callee.
+    board.handle_request(2, 1, Request::RoomAccess { call_id: call_id.clone() }, T0);
+    assert_eq!(codes(&drain(&mut board).0), [-1203]);
+    board.handle_request(2, 2, Request::Accept { call_id: call_id.clone() }, T0);
+    let (sent, _) = drain(&mut board);
+    let begun = sent
+        .iter()
+        .filter(|(_, message, way)| *way && matches!(message, ServerMessage::Event { push: Push::Begun { .. }, .. }));
+    assert_eq!(begun.count(), 2);
+    board.handle_request(2, 3, Request::RoomAccess { call_id: call_id.clone() }, T0);
+    assert!(drain(&mut board).0[0].2);
+    board.handle_request(1, 2, Request::Hangup { call_id: call_id.clone() }, T0);
+    let (_, rest) = drain(&mut board);
+    let released = |name: &str| Output::Release { room: room.clone(), user: user(name) };
+    assert_eq!(rest, [released("alice"), released("bob")]);
+    // Replayed after the end, the same events open nothing any more.
+    board.handle_closed(1, T0);
+    board.handle_closed(2, T0);
+    for (conn, name, session) in [(3, "alice", alice), (4, "bob", bob)] {
+        board.handle_hello(conn, hello(name, Some(Resume { session, last_seq: 0 }), UnixMillis(u64::MAX)), T0);
+        let (sent, _) = drain(&mut board);
+        assert!(sent.len() > 3 && sent.iter().all(|(_, _, way)| !way), "{sent:?}");
+    }
+}
+
+#[test]
+fn a_session_outlives_its_socket_for_a_while() {
+    for (after, resumed) in [(SESSION_TTL - Duration::from_secs(1), true), (SESSION_TTL, false)] {
+        let mut board = board();
+        let session = sign_in(&mut board, 1, "alice");
+        board.handle_closed(1, T0);
+        board.handle_timeout(T0 + after);
+        board.handle_hello(2, hello("alice", Some(Resume { session, last_seq: 0 }), UnixMillis(u64::MAX)), T0 + after);
+        let (sent, _) = drain(&mut board);
+        assert!(matches!(&sent[0].1, ServerMessage::Welcome(welcome) if welcome.resumed == resumed));
+    }
+}
+
+#[test]
+fn a_session_is_resumed_by_its_own_user_and_device_only() {
+    let mut board = board();
+    let session = sign_in(&mut board, 1, "alice");
+    let resume = |last_seq| Some(Resume { session: session.clone(), last_seq });
+    board.handle_hello(2, hello("bob", resume(0), UnixMillis(u64::MAX)), T0);
+    let (sent, _) = drain(&mut board);
+    assert!(matches!(&sent[0].1, ServerMessage::Welcome(welcome) if !welcome.resumed));
+    // An acknowledgement of what was never sent is no session of this server either.
+    board.handle_hello(3, hello("alice", resume(9), UnixMillis(u64::MAX)), T0);
+    let (sent, _) = drain(&mut board);
+    assert!(matches!(&sent[0].1, ServerMessage::Welcome(welcome) if !welcome.resumed));
+}
+
+#[test]
+fn an_expired_ticket_is_told_once_and_then_ends_the_connection() {
+    let mut board = board();
+    let expires = T0 + Duration::from_secs(60);
+    board.handle_hello(1, hello("alice", None, expires), T0);
+    drain(&mut board);
+    assert_eq!(board.poll_timeout(), Some(expires));
+    board.handle_timeout(expires);
+    assert_eq!(drain(&mut board).0, [(1, ServerMessage::TicketExpired {}, false)]);
+    board.handle_request(1, 1, place(&["alice2"]), expires);
+    assert_eq!(codes(&drain(&mut board).0), [-70001]);
+    board.handle_timeout(expires + TICKET_GRACE);
+    let (sent, rest) = drain(&mut board);
+    assert_eq!((codes(&sent), rest), (vec![-70001], vec![Output::Close { conn: 1 }]));
+}
+
+#[test]
+fn a_new_ticket_keeps_the_connection() {
+    let mut board = board();
+    let expires = T0 + Duration::from_secs(60);
+    board.handle_hello(1, hello("alice", None, expires), T0);
+    board.handle_timeout(expires);
+    drain(&mut board);
+    board.handle_ticket(1, 1, Err(Code::SigForged.into()), expires);
+    assert_eq!(codes(&drain(&mut board).0), [-70009]);
+    board.handle_ticket(1, 2, Ok(expires + Duration::from_secs(3600)), expires);
+    assert!(matches!(drain(&mut board).0[0].1, ServerMessage::Reply { id: 2, .. }));
+    board.handle_timeout(expires + TICKET_GRACE);
+    assert_eq!(drain(&mut board), (vec![], vec![]));
+}
+
+#[test]
+fn a_device_that_never_acknowledges_loses_its_session_and_not_the_server() {
+    let mut board = board();
+    sign_in(&mut board, 1, "alice");
+    sign_in(&mut board, 2, "bob");
+    for id in 0..200 {
+        board.handle_request(1, 2 * id + 1, place(&["bob"]), T0);
+        let (sent, rest) = drain(&mut board);
+        if rest.contains(&Output::Close { conn: 2 }) {
+            assert!(codes(&sent).contains(&Code::SessionGone.number()));
+            return;
+        }
+        let Some((_, ServerMessage::Reply { answer, .. }, _)) = sent.first() else { panic!("{sent:?}") };
+        let call_id = answer.call_id.clone().unwrap();
+        board.handle_ack(1, u64::MAX, T0);
+        board.handle_request(1, 2 * id + 2, Request::Hangup { call_id }, T0);
+        drain(&mut board);
+    }
+    panic!("the outbox grows without end");
+}
+
+#[test]
+fn one_who_was_removed_rejoins_by_a_fresh_entry_only() {
+    let mut board = board();
+    sign_in(&mut board, 1, "alice");
+    let room_id = RoomId::number(7).unwrap();
+    let enter = |rejoin| Request::EnterRoom { room_id: room_id.clone(), rejoin };
+    board.handle_request(1, 1, enter(false), T0);
+    let (sent, _) = drain(&mut board);
+    assert!(sent[0].2, "{sent:?}");
+    let news = RoomNews::Removed { by: Some("boss".to_owned()) };
+    board.handle_rooms_event(RoomsEvent::Member { room: room_id.clone(), user: user("alice"), news }, T0);
+    let push = Push::RoomExit { room_id: room_id.clone(), reason: ExitReason::Removed, by: Some("boss".to_owned()) };
+    assert_eq!(drain(&mut board).0, [(1, ServerMessage::Event { seq: 1, push }, false)]);
+    board.handle_request(1, 2, enter(true), T0);
+    assert_eq!(codes(&drain(&mut board).0), [-102_018]);
+    board.handle_request(1, 3, enter(false), T0);
+    assert!(drain(&mut board).0[0].2);
+    board.handle_rooms_event(RoomsEvent::Dismissed { room: room_id.clone(), by: None }, T0);
+    drain(&mut board);
+    board.handle_request(1, 4, enter(true), T0);
+    assert_eq!(codes(&drain(&mut board).0), [-102_005]);
+}
+
+#[test]
+fn missed_room_events_are_made_up_for() {
+    let mut board = board();
+    sign_in(&mut board, 1, "alice");
+    sign_in(&mut board, 2, "bob");
+    board.handle_request(1, 1, place(&["bob"]), T0);
+    let call = board.calls().next().unwrap();
+    let (call_id, room) = (call.id().clone(), call.room().clone());
+    board.handle_request(2, 1, Request::Accept { call_id }, T0);
+    let all = [user("alice"), user("bob")].into_iter().map(|user| (room.clone(), user)).collect();
+    board.handle_rooms_event(RoomsEvent::Present(all), T0);
+    assert_eq!(board.poll_timeout(), Some(UnixMillis(u64::MAX)), "nobody is awaited any more");
+    board.handle_rooms_event(RoomsEvent::Present(Default::default()), T0);
+    assert!(board.poll_timeout().unwrap() < T0 + Duration::from_secs(60));
+}
+
+#[test]
+fn a_room_that_cannot_be_made_ends_the_call() {
+    let mut board = board();
+    sign_in(&mut board, 1, "alice");
+    sign_in(&mut board, 2, "bob");
+    board.handle_request(1, 1, place(&["bob"]), T0);
+    let room = board.calls().next().unwrap().room().clone();
+    drain(&mut board);
+    board.handle_rooms_event(RoomsEvent::Failed { room }, T0);
+    let (sent, _) = drain(&mut board);
+    assert_eq!(board.calls().count(), 0);
+    let cancelled = sent.iter().filter(|(_, message, _)| {
+        matches!(message, ServerMessage::Event { push: Push::Cancelled { reason, .. }, .. } if u8::from(*reason) == 9)
+    });
+    assert_eq!(cancelled.count(), 2);
+}
