@@ -373,7 +373,7 @@ describe('after a call', () => {
     expect(byId(banner)).toHaveAttribute('role', 'alert');
     expect(byId(banner)).toHaveTextContent(headline);
     expect(byId(banner)).toHaveTextContent('Camera and microphone are off.');
-    expect(there('ended-back')).toBe(true);
+    expect(byId('ended-back')).toHaveFocus();
   });
 });
 

@@ -200,7 +200,8 @@ describe('the lane', () => {
 describe('a compressed picture', () => {
   it('is decoded by what its SPS says, drawn, and paid for when drawn', async () => {
     const { screen, socket } = await connected();
-    screen.attach(canvas(), 7, () => undefined);
+    const seen: Flow[] = [];
+    screen.attach(canvas(), 7, (flow) => seen.push(flow));
     socket.give(message(7, 1, SPS_UNIT, 0, 0, 40_000));
     const decoder = last(FakeDecoder.all);
     expect(decoder.config).toEqual({ codec: 'avc1.42E01F', optimizeForLatency: true });
@@ -209,6 +210,7 @@ describe('a compressed picture', () => {
     const frame = decoder.let();
     expect(frame.close).toHaveBeenCalled();
     expect(draws).toEqual(['frame']);
+    expect(seen, 'the first picture is told at once').toEqual(['waiting', 'flowing']);
     expect(socket.credit(7)).toBe(5);
     socket.give(message(7, 2, DELTA_UNIT));
     decoder.let();
@@ -314,7 +316,6 @@ describe('whether a picture flows', () => {
     await vi.advanceTimersByTimeAsync(FROZEN_AFTER_MS + 600);
     expect(seen).toEqual(['waiting', 'flowing', 'frozen']);
     socket.give(raw);
-    await vi.advanceTimersByTimeAsync(500);
     expect(seen.at(-1)).toBe('flowing');
     detach();
     await vi.advanceTimersByTimeAsync(FROZEN_AFTER_MS * 2);

@@ -159,6 +159,15 @@ export const states: GalleryState[] = [
     },
   },
   {
+    id: 'signin-kept-in-file',
+    title: 'Sign in, remembered without a keyring',
+    view: {
+      ...base,
+      session: { kind: 'signedOut', refused: null },
+      remembered: { server: 'http://calls.example.org:7880', user: ME, keptIn: 'file' },
+    },
+  },
+  {
     id: 'signin-empty',
     title: 'Sign in, fields missing',
     view: { ...base, session: { kind: 'signedOut', refused: null } },

@@ -79,6 +79,11 @@ export class LaneScreen implements Screen, StreamLane {
     this.#send({ kind: 'keyframe', picture });
   }
 
+  /** The avatar goes with the first picture, not at the next tick. */
+  flows(): void {
+    this.#tick();
+  }
+
   decoderFailed(): void {
     if (this.counters.mode === 'raw') return;
     this.counters.mode = 'raw';
@@ -159,7 +164,6 @@ export class LaneScreen implements Screen, StreamLane {
     }
     this.counters.frames[picture] = stream.drawn;
     this.counters.dropped[picture] = stream.dropped;
-    if (stream.drawn + stream.dropped <= 2) this.#tick();
   }
 
   #begin(picture: number): PictureStream {

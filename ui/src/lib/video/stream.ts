@@ -17,6 +17,8 @@ export type Flow = 'waiting' | 'flowing' | 'frozen';
 export interface StreamLane {
   credit(picture: number, n: number): void;
   keyframe(picture: number): void;
+  /** A picture came after there was none, or none for long. */
+  flows(picture: number): void;
   /** WebCodecs cannot decode this here. */
   decoderFailed(): void;
 }
@@ -38,7 +40,7 @@ export class PictureStream {
   /** Fed to the decoder and not yet given back. */
   #inside = 0;
   #fedAt = 0;
-  #cameAt = 0;
+  #cameAt = -Infinity;
   /** The newest picture, while no canvas shows it yet. */
   #held: Drawable | null = null;
 
@@ -78,7 +80,7 @@ export class PictureStream {
   }
 
   flow(): Flow {
-    if (this.#cameAt === 0) return 'waiting';
+    if (this.#cameAt === -Infinity) return 'waiting';
     return this.now() - this.#cameAt > FROZEN_AFTER_MS ? 'frozen' : 'flowing';
   }
 
@@ -161,7 +163,9 @@ export class PictureStream {
   }
 
   #show(drawable: Drawable): void {
+    const still = this.flow() !== 'flowing';
     this.#cameAt = this.now();
+    if (still) this.lane.flows(this.picture);
     if (this.#canvases.size === 0) {
       this.#release();
       this.#held = drawable;
