@@ -244,6 +244,17 @@ describe('in a call', () => {
     expect(byId('banner-refused')).toHaveTextContent('Not allowed. Code -1314');
   });
 
+  it('mutes by Ctrl+D and turns the camera off by Ctrl+E, the own tile too', async () => {
+    await open('call');
+    shown.backend.silent.add('setMicrophone');
+    await user.keyboard('{Control>}d{/Control}{Control>}e{/Control}');
+    expect(asked()).toEqual([
+      ['setMicrophone', false],
+      ['setCamera', false],
+    ]);
+    expect(there('tile-alice-muted')).toBe(true);
+  });
+
   it('has no camera in a voice call', async () => {
     await open('call-voice');
     expect(there('call-camera')).toBe(false);
