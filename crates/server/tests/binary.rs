@@ -32,14 +32,16 @@ impl Serving {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        loop {
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let mut serving = Self { child, ready: Value::Null, out };
+        while serving.ready.is_null() {
             let mut line = String::new();
-            assert!(out.read_line(&mut line).unwrap() > 0, "it ended before it was ready");
+            assert!(serving.out.read_line(&mut line).unwrap() > 0, "it ended before it was ready");
             if let Some(json) = line.strip_prefix("ready ") {
-                return Self { child, ready: serde_json::from_str(json).unwrap(), out };
+                serving.ready = serde_json::from_str(json).unwrap();
             }
         }
+        serving
     }
 
     fn interrupt(mut self, signal: &str) -> (std::process::ExitStatus, String) {
