@@ -5,6 +5,7 @@
 
 mod judge;
 
+#[allow(unused_imports, reason = "each test file uses its part")]
 pub use judge::{check, check_agreement, story};
 
 use call::CallSession;
