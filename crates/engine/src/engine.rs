@@ -1,6 +1,8 @@
 //! The handle that the shell and the scripts hold. What it says is done by one task.
 
 use crate::api::{Answer, Devices, Intent, Levels, Refusal, Reported, Session, Snapshot, Stage};
+use crate::core;
+use crate::report::Report;
 use media::{DeviceChoice, DeviceList, FrameSink};
 use protocol::DeviceId;
 use std::net::SocketAddr;
@@ -41,6 +43,8 @@ pub struct EngineConfig {
     pub media_addresses: Vec<SocketAddr>,
     /// Whether echo cancellation, noise suppression and gain control work on the microphone. Off only to compare files.
     pub processing: bool,
+    /// Whether the list of devices is watched (once a second). Off for scripts that use none of the system's.
+    pub watch_devices: bool,
 }
 
 impl EngineConfig {
@@ -56,6 +60,7 @@ impl EngineConfig {
             pictures: Pictures::Compressed,
             media_addresses: Vec::new(),
             processing: true,
+            watch_devices: true,
         }
     }
 }
@@ -66,6 +71,8 @@ pub(crate) enum Request {
     Intent(Box<Intent>, oneshot::Sender<Result<Answer, Refusal>>),
     /// Where pictures go from now on.
     Screen(Arc<dyn FrameSink>),
+    /// The numbers so far.
+    Report(oneshot::Sender<Report>),
 }
 
 /// A running engine. Dropping the last clone ends whatever is under way and closes every device.
@@ -85,7 +92,7 @@ impl Engine {
         let (snapshot_tx, snapshots) = watch::channel(first_snapshot(&config));
         let (level_tx, levels) = watch::channel(Levels::default());
         let (events, _) = broadcast::channel(EVENT_CAPACITY);
-        tokio::spawn(run(inbox, snapshot_tx, level_tx));
+        tokio::spawn(core::run(config, inbox, snapshot_tx, level_tx, events.clone()));
         Self { requests, snapshots, levels, events }
     }
 
@@ -118,6 +125,15 @@ impl Engine {
         self.events.subscribe()
     }
 
+    /// The numbers of the present membership, else of the last one.
+    pub async fn report(&self) -> Report {
+        let (reply, report) = oneshot::channel();
+        if self.requests.send(Request::Report(reply)).await.is_err() {
+            return Report::default();
+        }
+        report.await.unwrap_or_default()
+    }
+
     /// Where pictures go from now on.
     pub async fn set_screen(&self, screen: Arc<dyn FrameSink>) {
         // A stopped engine shows nothing: nobody to tell.
@@ -140,16 +156,5 @@ fn first_snapshot(config: &EngineConfig) -> Snapshot {
             trouble: Vec::new(),
             preview: None,
         },
-    }
-}
-
-async fn run(mut inbox: mpsc::Receiver<Request>, _snapshots: watch::Sender<Snapshot>, _levels: watch::Sender<Levels>) {
-    while let Some(request) = inbox.recv().await {
-        match request {
-            Request::Intent(_, reply) => {
-                let _ = reply.send(Err(Refusal { code: -1201, message: "Sign in first.".to_owned() }));
-            }
-            Request::Screen(screen) => drop(screen),
-        }
     }
 }

@@ -4,6 +4,15 @@
 //! come out. One task owns all state; sockets, rooms and devices are reached by bounded channels.
 
 pub mod api;
+mod call_socket;
+mod core;
 mod engine;
+mod incoming;
+mod outgoing;
+mod quality;
+mod report;
+mod room;
+mod studio;
 
 pub use engine::{Engine, EngineConfig, Pictures};
+pub use report::{RemoteReport, Report};

@@ -1,0 +1,382 @@
+//! Signing in and calling: what `CallSession` wants done, and what the person wants of it.
+
+use super::membership::What;
+use super::{Core, Reply, SignedIn, own_refusal, refuse};
+use crate::api::{Answer, Ended, Refusal, Secret, Session};
+use crate::call_socket::{CallSocket, SocketInput};
+use call::CallSession;
+use call::session::{CallState, Entry, Identity, Link, Output};
+use protocol::message::{PlaceCall, Reply as CallReply};
+use protocol::{CallId, CallMediaType, Code, Event, ExitReason, RequestId, RoomId, UserId};
+use room::client::Purpose;
+use std::time::{Duration, Instant};
+
+/// Signing in must be answered within this time; longer than one lost connection attempt, shorter than patience.
+const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Who waits for the answer of a request.
+pub(super) enum Waiting {
+    /// Anything that gives nothing back.
+    Done(Reply),
+    /// Placing a call.
+    Call(Reply),
+    /// Entering a room by its id.
+    Room { room: RoomId, asked_at: Instant, reply: Reply },
+}
+
+impl Core {
+    pub(super) async fn sign_in(&mut self, server: url::Url, user: UserId, ticket: Secret, reply: Reply) {
+        if self.signed_in.is_some() {
+            self.sign_out().await;
+        }
+        let identity = Identity {
+            user: user.clone(),
+            device: self.config.device_id.clone(),
+            client: self.config.client.clone(),
+            sdk_app_id: None,
+        };
+        self.session = Session::SigningIn { user };
+        self.ended = None;
+        self.signed_in = Some(SignedIn {
+            calls: CallSession::new(identity, ticket.0),
+            socket: CallSocket::open(&server),
+            waiting: Some(reply),
+            until: Some(Instant::now() + SIGN_IN_TIMEOUT),
+            welcomed: false,
+        });
+    }
+
+    pub(super) async fn sign_out(&mut self) {
+        if let Some(signed_in) = &mut self.signed_in {
+            signed_in.calls.sign_out(Instant::now());
+            self.follow_session().await;
+        }
+        if self.membership.is_some() {
+            self.leave_room_now().await;
+        }
+        self.signed_in = None;
+        self.session = Session::SignedOut { refused: None };
+    }
+
+    pub(super) async fn give_up_sign_in(&mut self, refusal: Refusal) {
+        if let Some(mut signed_in) = self.signed_in.take() {
+            if let Some(reply) = signed_in.waiting.take() {
+                let _ = reply.send(Err(refusal.clone()));
+            }
+            signed_in.socket.close().await;
+        }
+        self.session = Session::SignedOut { refused: Some(refusal) };
+    }
+
+    pub(super) async fn handle_socket(&mut self, input: SocketInput) {
+        let Some(signed_in) = &mut self.signed_in else { return };
+        let now = Instant::now();
+        match input {
+            SocketInput::Connected => signed_in.calls.handle_connected(now),
+            SocketInput::Message(message) => signed_in.calls.handle_message(*message, now),
+            SocketInput::Closed => signed_in.calls.handle_closed(),
+            SocketInput::Failed if signed_in.welcomed => {}
+            SocketInput::Failed => {
+                self.give_up_sign_in(refuse(Code::Signalling, "The server cannot be reached.")).await;
+            }
+        }
+    }
+
+    /// Does what the call session wants, each thing before the next.
+    pub(super) async fn follow_session(&mut self) {
+        while let Some(output) = self.signed_in.as_mut().and_then(|signed_in| signed_in.calls.poll_output()) {
+            self.obey(output).await;
+        }
+        self.note_link();
+    }
+
+    async fn obey(&mut self, output: Output) {
+        match output {
+            Output::Send(message) => {
+                if let Some(signed_in) = &self.signed_in {
+                    signed_in.socket.send(message).await;
+                }
+            }
+            Output::Close => {
+                if let Some(signed_in) = &self.signed_in {
+                    signed_in.socket.close().await;
+                }
+            }
+            Output::Done { id, result } => self.answer(id, result).await,
+            Output::Event(event) => {
+                let over = matches!(event, Event::OnCallEnd { .. } | Event::OnCallCancelled { .. });
+                if over {
+                    // A camera that is still open when the call is said to be over is a broken promise.
+                    self.release_devices().await;
+                }
+                self.report(event);
+            }
+            Output::PrepareRoom(entry) => self.prepare(entry),
+            Output::EnterRoom(entry) => self.begin(entry),
+            Output::LeaveRoom { call } => self.leave_call(&call).await,
+            Output::RoomExit { reason, by, .. } => self.note_put_out(reason, by),
+            Output::Over(ended) => {
+                if !matches!(self.ended, Some(Ended::Room { .. })) {
+                    let call::session::EndedCall { media, reason, by, with, seconds, .. } = ended;
+                    self.ended = Some(Ended::Call { media, reason, by, with, seconds });
+                }
+                self.accepted_at = None;
+            }
+        }
+    }
+
+    fn note_link(&mut self) {
+        let Some(signed_in) = &mut self.signed_in else { return };
+        let user = signed_in.calls.user().clone();
+        match signed_in.calls.link().clone() {
+            Link::Online => {
+                signed_in.welcomed = true;
+                signed_in.until = None;
+                if let Some(reply) = signed_in.waiting.take() {
+                    let _ = reply.send(Ok(Answer::Done));
+                }
+                self.session = Session::Online { user };
+            }
+            Link::Down | Link::Greeting if signed_in.welcomed => self.session = Session::Offline { user },
+            Link::Down | Link::Greeting => self.session = Session::SigningIn { user },
+            Link::Refused(refusal) => {
+                let expired = refusal.known() == Some(Code::SigExpired) && signed_in.welcomed;
+                let refusal = own_refusal(&refusal);
+                if let Some(reply) = signed_in.waiting.take() {
+                    let _ = reply.send(Err(refusal.clone()));
+                }
+                self.session = if expired {
+                    Session::TicketExpired { user }
+                } else {
+                    Session::SignedOut { refused: Some(refusal) }
+                };
+                self.signed_in = None;
+            }
+            Link::Kicked => {
+                self.session = Session::KickedOffline { user };
+                self.signed_in = None;
+            }
+            Link::SignedOut => {}
+        }
+    }
+
+    async fn answer(&mut self, id: RequestId, result: Result<CallReply, protocol::Refusal>) {
+        let Some(waiting) = self.waiting.remove(&id) else { return };
+        match waiting {
+            Waiting::Done(reply) => {
+                if result.is_err() && self.is_idle() {
+                    self.release_devices().await;
+                }
+                let _ = reply.send(result.map(|_| Answer::Done).map_err(|refusal| own_refusal(&refusal)));
+            }
+            Waiting::Call(reply) => {
+                let answer = match result {
+                    Ok(CallReply { call_id: Some(call), .. }) => Ok(Answer::Call(call)),
+                    Ok(_) => Err(refuse(Code::Signalling, "The server's answer names no call.")),
+                    Err(refusal) => Err(own_refusal(&refusal)),
+                };
+                if answer.is_err() && self.is_idle() {
+                    self.release_devices().await;
+                }
+                let _ = reply.send(answer);
+            }
+            Waiting::Room { room, asked_at, reply } => {
+                let answer = match result {
+                    Ok(CallReply { access: Some(access), .. }) => self.enter_with(room, asked_at, &access),
+                    Ok(_) => Err(refuse(Code::RoomEnterFailed, "The server's answer names no way in.")),
+                    Err(refusal) => Err(own_refusal(&refusal)),
+                };
+                if let Err(refusal) = &answer {
+                    self.report(Event::OnEnterRoom { result: i64::from(refusal.code) });
+                    self.release_devices().await;
+                }
+                let _ = reply.send(answer);
+            }
+        }
+    }
+
+    /// No call, no room.
+    pub(super) fn is_idle(&self) -> bool {
+        let call = self.signed_in.as_ref().map(|signed_in| signed_in.calls.call());
+        self.membership.is_none() && matches!(call, None | Some(CallState::Idle))
+    }
+
+    // ---- what the person wants ----
+
+    fn calls(&mut self) -> Result<&mut CallSession, Refusal> {
+        let signed_in = self.signed_in.as_mut().ok_or_else(|| refuse(Code::NotSignedIn, "Sign in first."))?;
+        Ok(&mut signed_in.calls)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one intent")]
+    pub(super) fn place_call(
+        &mut self,
+        callees: Vec<UserId>,
+        media: CallMediaType,
+        user_data: String,
+        timeout: Option<Duration>,
+        room: Option<RoomId>,
+        reply: Reply,
+    ) {
+        let call = PlaceCall {
+            callee_id_list: callees,
+            call_media_type: media,
+            user_data,
+            timeout: timeout.map(|t| u32::try_from(t.as_secs()).unwrap_or(u32::MAX)),
+            room_id: room,
+            group_id: String::new(),
+        };
+        let placed = self.calls().and_then(|calls| calls.place(call, Instant::now()).map_err(|r| own_refusal(&r)));
+        match placed {
+            Ok(id) => {
+                self.waiting.insert(id, Waiting::Call(reply));
+                self.start_afresh(media == CallMediaType::Video);
+                // The caller has placed the call: the preview may be seen, nothing leaves.
+                self.open_devices();
+            }
+            Err(refusal) => {
+                let _ = reply.send(Err(refusal));
+            }
+        }
+    }
+
+    pub(super) fn accept(&mut self, camera: bool, reply: Reply) {
+        let video = matches!(self.calls().map(|calls| calls.call().clone()), Ok(CallState::Incoming(incoming)) if incoming.media == CallMediaType::Video);
+        let accepted = self.calls().and_then(|calls| calls.accept().map_err(|r| own_refusal(&r)));
+        match accepted {
+            Ok(id) => {
+                self.waiting.insert(id, Waiting::Done(reply));
+                self.start_afresh(camera && video);
+                self.accepted_at = Some(Instant::now());
+                self.open_devices();
+            }
+            Err(refusal) => {
+                let _ = reply.send(Err(refusal));
+            }
+        }
+    }
+
+    pub(super) fn end_ring(
+        &mut self,
+        reply: Reply,
+        end: impl FnOnce(&mut CallSession, Instant) -> Result<RequestId, protocol::Refusal>,
+    ) {
+        let ended = self.calls().and_then(|calls| end(calls, Instant::now()).map_err(|r| own_refusal(&r)));
+        match ended {
+            Ok(id) => {
+                self.waiting.insert(id, Waiting::Done(reply));
+            }
+            Err(refusal) => {
+                let _ = reply.send(Err(refusal));
+            }
+        }
+    }
+
+    pub(super) fn hangup(&mut self, reply: Reply) {
+        let ended = self.calls().and_then(|calls| calls.hangup(Instant::now()).map_err(|r| own_refusal(&r)));
+        match ended {
+            Ok(Some(id)) => {
+                self.waiting.insert(id, Waiting::Done(reply));
+            }
+            Ok(None) => {
+                let _ = reply.send(Ok(Answer::Done));
+            }
+            Err(refusal) => {
+                let _ = reply.send(Err(refusal));
+            }
+        }
+    }
+
+    pub(super) fn enter_room(&mut self, room: RoomId, camera: bool, reply: Reply) {
+        if self.membership.is_some() {
+            let _ = reply.send(Err(refuse(Code::WrongState, "Leave the room first.")));
+            return;
+        }
+        let asked = self.calls().and_then(|calls| calls.enter_room(room.clone(), false).map_err(|r| own_refusal(&r)));
+        match asked {
+            Ok(id) => {
+                self.waiting.insert(id, Waiting::Room { room, asked_at: Instant::now(), reply });
+                self.start_afresh(camera);
+                self.open_devices();
+            }
+            Err(refusal) => {
+                let _ = reply.send(Err(refusal));
+            }
+        }
+    }
+
+    /// Forgets how the last call or room was left and what was switched off in it.
+    pub(super) fn start_afresh(&mut self, camera: bool) {
+        self.ended = None;
+        self.put_out = None;
+        self.accepted_at = None;
+        self.microphone_wanted = true;
+        self.camera_wanted = camera;
+    }
+
+    // ---- the call's room ----
+
+    /// Connects while it rings; nothing leaves before somebody accepts.
+    fn prepare(&mut self, entry: Entry) {
+        if self.membership.is_none() {
+            self.enter_call(entry, false);
+        }
+    }
+
+    fn begin(&mut self, entry: Entry) {
+        let now = Instant::now();
+        let from = self.accepted_at.unwrap_or(now);
+        match &mut self.membership {
+            Some(membership) if membership.is_call(&entry.call) => membership.permit(from),
+            _ => {
+                self.enter_call(entry, true);
+                if let Some(membership) = &mut self.membership {
+                    membership.permit(from);
+                }
+            }
+        }
+        self.open_devices();
+    }
+
+    fn enter_call(&mut self, entry: Entry, permitted: bool) {
+        let Ok(url) = entry.access.url.parse() else {
+            tracing::error!("the room's address is none");
+            return;
+        };
+        let what = What::Call(entry.call);
+        let token = Secret(entry.access.token);
+        let Some(me) = self.signed_in.as_ref().map(|signed_in| signed_in.calls.user().clone()) else { return };
+        self.enter(what, me, entry.room.to_string_for_people(), url, token, Purpose::Call, permitted);
+    }
+
+    async fn leave_call(&mut self, call: &CallId) {
+        let ours = self.membership.as_ref().is_some_and(|membership| membership.is_call(call));
+        if ours {
+            self.leave_room_now().await;
+        } else {
+            self.release_devices().await;
+        }
+    }
+
+    fn note_put_out(&mut self, reason: ExitReason, by: Option<String>) {
+        let by = by.and_then(|by| UserId::new(by).ok());
+        if let Some(Ended::Room { by: known, .. }) = &mut self.ended {
+            known.clone_from(&by);
+        }
+        self.put_out = Some((reason, by));
+    }
+}
+
+/// How people write a room.
+pub(super) trait RoomName {
+    fn to_string_for_people(&self) -> String;
+}
+
+impl RoomName for RoomId {
+    fn to_string_for_people(&self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text.clone(),
+        }
+    }
+}
