@@ -341,6 +341,10 @@ describe('in a call', () => {
     await tick();
     expect(byId('tile-alice').querySelector('canvas')).not.toHaveClass('mirrored');
     expect(byId('synthetic-note')).toBeVisible();
+    const pattern = { ...devices, preview: 6, camera: { kind: 'pattern' as const, label: 'alice' } };
+    shown.backend.push({ ...shown.backend.view, devices: pattern });
+    await tick();
+    expect(byId('tile-alice').querySelector('canvas')).not.toHaveClass('mirrored');
   });
 
   it('chooses devices from the menu beside the control', async () => {

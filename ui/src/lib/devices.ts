@@ -36,6 +36,11 @@ export function deviceMenu(devices: DevicesView, kind: DeviceKindView): DeviceMe
   return { options, chosen };
 }
 
+/** Whether the own picture is shown as in a mirror: a person is, a test pattern or a film with text in it is not. */
+export function isMirrored({ camera, cameraIsSynthetic }: DevicesView): boolean {
+  return !cameraIsSynthetic && (camera.kind === 'system' || camera.kind === 'device');
+}
+
 /** Sends the choice to the app. */
 export async function selectDevice(desk: Desk, kind: DeviceKindView, choice: ChoiceView): Promise<void> {
   const { commands } = desk.backend;
