@@ -6,7 +6,7 @@ run() {
     [ "$(uname -s)" = Linux ] && [ -z "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] && display=
     if [ "$display" ]; then install_for build; else install_for build demo; fi
     build_programs || exit 1
-    if [ "$display" ]; then exec "$TARGET/debug/ahoy-demo" windows "$@"; fi
+    if [ "$display" ]; then exec "$TARGET/debug/ahoy-demo" --folder "$STATE/run" windows "$@"; fi
     say "There is no display: alice calls bob on a virtual one."
-    exec "$TARGET/debug/ahoy-demo" call "$@"
+    exec "$TARGET/debug/ahoy-demo" --folder "$STATE/run" call "$@"
 }
