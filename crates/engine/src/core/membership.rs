@@ -54,11 +54,31 @@ pub(super) struct Remote {
     pub(super) figures: ShownFigures,
     /// Packets and losses at the last rating.
     rated: (u64, i64),
+    /// What came by streams that are over.
+    past: RemoteReport,
 }
 
 impl Remote {
     pub(super) fn level(&self) -> u8 {
         self.receiver.as_ref().map_or(self.server_level, |receiver| receiver.level())
+    }
+
+    /// Ends the streams that are no longer wanted, and remembers what came by them.
+    pub(super) fn end_streams(&mut self, over: impl Fn(&Stream) -> bool) {
+        let level = self.level();
+        for stream in self.streams.iter().filter(|stream| over(stream)) {
+            let frames = stream.road.frames.load(Ordering::Relaxed);
+            match stream.kind {
+                Kind::Voice => {
+                    let jitter = self.receiver.take().map(|receiver| receiver.stats()).unwrap_or_default();
+                    self.past.audio_packets += frames;
+                    self.past.concealed_ms += jitter.concealed_samples / 48;
+                    self.past.audio_level = level;
+                }
+                Kind::Picture => self.past.video_frames += frames,
+            }
+        }
+        self.streams.retain(|stream| !over(stream));
     }
 
     pub(super) fn presence(&self) -> Presence {
@@ -84,6 +104,8 @@ pub(super) struct Membership {
     pub(super) began_at: std::time::SystemTime,
     pub(super) link: Link,
     pub(super) remotes: BTreeMap<UserId, Remote>,
+    /// Numbers of those who left; a room of guests keeps one small entry for each.
+    gone: BTreeMap<UserId, RemoteReport>,
     pub(super) figures: Figures,
     previous: (Figures, Instant),
     pub(super) report: Report,
@@ -105,6 +127,7 @@ impl Membership {
             began_at: std::time::SystemTime::now(),
             link: Link::Connecting,
             remotes: BTreeMap::new(),
+            gone: BTreeMap::new(),
             figures: Figures::default(),
             previous: (Figures::default(), Instant::now()),
             report: Report::default(),
@@ -150,10 +173,7 @@ impl Membership {
 
     pub(super) fn end_stream(&mut self, sid: &str) {
         for remote in self.remotes.values_mut() {
-            if remote.streams.iter().any(|s| s.sid == sid && s.kind == Kind::Voice) {
-                remote.receiver = None;
-            }
-            remote.streams.retain(|stream| stream.sid != sid);
+            remote.end_streams(|stream| stream.sid == sid);
         }
     }
 
@@ -162,7 +182,14 @@ impl Membership {
     }
 
     pub(super) fn drop_old_tiles(&mut self, now: Instant) {
-        self.remotes.retain(|_, remote| remote.left.is_none_or(|(_, at)| at + LEFT_TILE_TIMEOUT > now));
+        let gone = &mut self.gone;
+        self.remotes.retain(|user, remote| {
+            let stays = remote.left.is_none_or(|(_, at)| at + LEFT_TILE_TIMEOUT > now);
+            if !stays {
+                gone.insert(user.clone(), remote.past.clone());
+            }
+            stays
+        });
     }
 
     /// Takes a second's counters.
@@ -239,18 +266,19 @@ impl Membership {
         for (user, remote) in &self.remotes {
             let frames = |kind| {
                 let of_kind = remote.streams.iter().filter(move |s| s.kind == kind);
-                of_kind.map(|s| s.road.frames.load(Ordering::Relaxed)).sum()
+                of_kind.map(|s| s.road.frames.load(Ordering::Relaxed)).sum::<u64>()
             };
             let jitter = remote.receiver.as_ref().map(|receiver| receiver.stats()).unwrap_or_default();
             let remote = RemoteReport {
-                audio_level: remote.level(),
-                audio_packets: frames(Kind::Voice),
-                video_frames: frames(Kind::Picture),
-                concealed_ms: jitter.concealed_samples / 48,
+                audio_level: if remote.receiver.is_some() { remote.level() } else { remote.past.audio_level },
+                audio_packets: remote.past.audio_packets + frames(Kind::Voice),
+                video_frames: remote.past.video_frames + frames(Kind::Picture),
+                concealed_ms: remote.past.concealed_ms + jitter.concealed_samples / 48,
                 audio_delay_ms: u64::try_from(jitter.delay.as_millis()).unwrap_or(u64::MAX),
             };
             report.remotes.insert(user.clone(), remote);
         }
+        report.remotes.extend(self.gone.iter().map(|(user, remote)| (user.clone(), remote.clone())));
         report
     }
 }

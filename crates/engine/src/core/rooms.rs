@@ -193,8 +193,7 @@ impl Core {
                 let now = Instant::now();
                 remote(membership, &identity, &|remote| {
                     remote.left = Some((reason, now));
-                    remote.streams.clear();
-                    remote.receiver = None;
+                    remote.end_streams(|_| true);
                 });
                 self.report(Event::OnRemoteUserLeaveRoom { user_id: user_of(&identity), reason });
             }
@@ -317,6 +316,7 @@ impl Core {
         let events = self.incoming_tx.clone();
         let Some(membership) = &mut self.membership else { return };
         let remote = membership.remotes.entry(user.clone()).or_default();
+        remote.end_streams(|stream| stream.sid == track.sid);
         let (sid, kind, ssrc) = (track.sid.clone(), track.kind, track.ssrc);
         let (road, picture) = match (kind, receiver) {
             (Kind::Voice, Some(receiver)) => {
@@ -326,7 +326,6 @@ impl Core {
             (Kind::Voice, None) => return,
             (Kind::Picture, _) => (incoming::picture(track, user, id, screen, events), Some(id)),
         };
-        remote.streams.retain(|stream| stream.sid != sid);
         remote.streams.push(Stream { sid, kind, ssrc, road, picture });
     }
 

@@ -1,5 +1,6 @@
 //! What the library counted, in the few figures that we use.
 
+use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
 use rtc::statistics::report::{RTCStatsReport, RTCStatsReportEntry};
 use std::collections::BTreeMap;
 
@@ -31,6 +32,11 @@ pub(crate) struct Figures {
     pub(crate) round_trip: Option<f64>,
 }
 
+/// The library calls its jitter seconds and gives ticks of the stream's clock, as receiver reports carry them.
+fn seconds(ticks: f64, kind: RtpCodecKind) -> f64 {
+    ticks / if kind == RtpCodecKind::Audio { 48_000.0 } else { 90_000.0 }
+}
+
 pub(super) fn read(report: &RTCStatsReport) -> Figures {
     let mut figures = Figures::default();
     let mut pair_round_trip = None;
@@ -44,7 +50,7 @@ pub(super) fn read(report: &RTCStatsReport) -> Figures {
                         packets: received.packets_received,
                         lost: received.packets_lost,
                         bytes: inbound.bytes_received + inbound.header_bytes_received,
-                        jitter: received.jitter,
+                        jitter: seconds(received.jitter, received.rtp_stream_stats.kind),
                     },
                 );
             }
@@ -54,8 +60,10 @@ pub(super) fn read(report: &RTCStatsReport) -> Figures {
             }
             RTCStatsReportEntry::RemoteInboundRtp(remote) => {
                 figures.outbound_loss = figures.outbound_loss.max(remote.fraction_lost);
-                figures.outbound_jitter = figures.outbound_jitter.max(remote.received_rtp_stream_stats.jitter);
-                figures.outbound.lost += remote.received_rtp_stream_stats.packets_lost;
+                let received = &remote.received_rtp_stream_stats;
+                let jitter = seconds(received.jitter, received.rtp_stream_stats.kind);
+                figures.outbound_jitter = figures.outbound_jitter.max(jitter);
+                figures.outbound.lost += received.packets_lost;
                 if remote.round_trip_time_measurements > 0 {
                     figures.round_trip = Some(remote.round_trip_time);
                 }

@@ -1,0 +1,156 @@
+//! Flags and scenarios.
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use media::{DeviceChoice, Synthetic};
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A client without a window.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "ahoy-headless", version)]
+pub(crate) struct Options {
+    /// Server to sign in at, http://HOST:PORT
+    #[arg(long, env = "AHOY_SERVER")]
+    pub(crate) server: Option<url::Url>,
+    /// Who signs in
+    #[arg(long)]
+    pub(crate) user: Option<String>,
+    /// The UserSig (see `ahoy-server ticket`)
+    #[arg(long, env = "AHOY_TICKET", hide_env_values = true)]
+    pub(crate) ticket: Option<String>,
+    /// Microphone: FILE.wav, tone:HERTZ, system, device:ID or none [default: tone:440]
+    #[arg(long, value_parser = microphone)]
+    pub(crate) mic: Option<DeviceChoice>,
+    /// Speaker: FILE.wav, system, device:ID or none [default: none]
+    #[arg(long, value_parser = speaker)]
+    pub(crate) speaker: Option<DeviceChoice>,
+    /// Camera: FILE.y4m, pattern:LABEL, system, device:ID or none [default: pattern:USER]
+    #[arg(long, value_parser = camera)]
+    pub(crate) camera: Option<DeviceChoice>,
+    /// Write what is heard to this WAV file (instead of --speaker)
+    #[arg(long)]
+    pub(crate) dump_audio: Option<PathBuf>,
+    /// Write the last picture that was seen to this Y4M file at the end
+    #[arg(long)]
+    pub(crate) dump_picture: Option<PathBuf>,
+    /// Local address for media, may be given more than once (port 0: any)
+    #[arg(long = "media")]
+    pub(crate) media: Vec<SocketAddr>,
+    /// Do not report volumes (every 300 ms) and network quality (every 2 s)
+    #[arg(long)]
+    pub(crate) no_meters: bool,
+    /// TOML file with the same settings and `commands = ["…", …]`
+    #[arg(long)]
+    pub(crate) scenario: Option<PathBuf>,
+    /// Commands of a scenario
+    #[arg(skip)]
+    pub(crate) commands: Option<Vec<String>>,
+}
+
+/// Reads a device.
+type Read = fn(&str) -> Result<DeviceChoice, String>;
+
+/// A scenario; each setting stands for the flag of its name, and flags go first.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Scenario {
+    server: Option<String>,
+    user: Option<String>,
+    ticket: Option<String>,
+    mic: Option<String>,
+    speaker: Option<String>,
+    camera: Option<String>,
+    dump_audio: Option<PathBuf>,
+    dump_picture: Option<PathBuf>,
+    commands: Vec<String>,
+}
+
+impl Options {
+    /// Reads the scenario, where there is one.
+    pub(crate) fn with_scenario(mut self) -> Result<Self> {
+        let Some(path) = self.scenario.clone() else { return Ok(self) };
+        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let scenario: Scenario = toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
+        let wrong = |error: String| anyhow::anyhow!("in {}: {error}", path.display());
+        let read = |given: Option<DeviceChoice>, text: Option<String>, read: Read| match (given, text) {
+            (None, Some(text)) => read(&text).map(Some),
+            (given, _) => Ok(given),
+        };
+        if let (None, Some(server)) = (&self.server, scenario.server) {
+            self.server = Some(server.parse().map_err(|_| wrong(format!("{server} is no address")))?);
+        }
+        self.user = self.user.or(scenario.user);
+        self.ticket = self.ticket.or(scenario.ticket);
+        self.dump_audio = self.dump_audio.or(scenario.dump_audio);
+        self.dump_picture = self.dump_picture.or(scenario.dump_picture);
+        self.mic = read(self.mic, scenario.mic, microphone).map_err(wrong)?;
+        self.speaker = read(self.speaker, scenario.speaker, speaker).map_err(wrong)?;
+        self.camera = read(self.camera, scenario.camera, camera).map_err(wrong)?;
+        self.commands = Some(scenario.commands);
+        Ok(self)
+    }
+
+    /// Server, user and ticket, where somebody signs in.
+    pub(crate) fn sign_in(&self) -> Result<Option<(url::Url, protocol::UserId, String)>> {
+        match (&self.server, &self.user, &self.ticket) {
+            (Some(server), Some(user), Some(ticket)) => {
+                Ok(Some((server.clone(), protocol::UserId::new(user.clone())?, ticket.clone())))
+            }
+            (_, None, None) => Ok(None),
+            _ => bail!("signing in takes --server, --user and --ticket"),
+        }
+    }
+}
+
+fn common(text: &str) -> Option<DeviceChoice> {
+    match text {
+        "none" => Some(DeviceChoice::None),
+        "system" => Some(DeviceChoice::System),
+        _ => text.strip_prefix("device:").map(|id| DeviceChoice::Device(id.to_owned())),
+    }
+}
+
+/// Reads a microphone.
+pub(crate) fn microphone(text: &str) -> Result<DeviceChoice, String> {
+    if let Some(hertz) = text.strip_prefix("tone:") {
+        let hertz = hertz.parse().map_err(|_| format!("{hertz} is no number of hertz"))?;
+        return Ok(DeviceChoice::Synthetic(Synthetic::Tone(hertz)));
+    }
+    Ok(common(text).unwrap_or_else(|| DeviceChoice::File(text.into())))
+}
+
+/// Reads a speaker.
+pub(crate) fn speaker(text: &str) -> Result<DeviceChoice, String> {
+    Ok(common(text).unwrap_or_else(|| DeviceChoice::File(text.into())))
+}
+
+/// Reads a camera.
+pub(crate) fn camera(text: &str) -> Result<DeviceChoice, String> {
+    if let Some(label) = text.strip_prefix("pattern:") {
+        return Ok(DeviceChoice::Synthetic(Synthetic::Pattern(label.to_owned())));
+    }
+    Ok(common(text).unwrap_or_else(|| DeviceChoice::File(text.into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_read_as_documented() {
+        assert_eq!(microphone("tone:440"), Ok(DeviceChoice::Synthetic(Synthetic::Tone(440))));
+        assert!(microphone("tone:high").is_err());
+        assert_eq!(speaker("none"), Ok(DeviceChoice::None));
+        assert_eq!(speaker("out.wav"), Ok(DeviceChoice::File("out.wav".into())));
+        assert_eq!(camera("pattern:bob"), Ok(DeviceChoice::Synthetic(Synthetic::Pattern("bob".into()))));
+        assert_eq!(camera("device:/dev/video0"), Ok(DeviceChoice::Device("/dev/video0".into())));
+    }
+
+    #[test]
+    fn an_unknown_setting_of_a_scenario_is_refused_by_name() {
+        let error = toml::from_str::<Scenario>("usr = \"bob\"\ncommands = []").unwrap_err();
+        assert!(error.to_string().contains("usr"), "{error}");
+    }
+}
