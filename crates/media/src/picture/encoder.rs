@@ -52,10 +52,10 @@ impl Encoder {
             // Keyframes come on request only.
             .intra_frame_period(IntraFramePeriod::from_num_frames(0))
             .scene_change_detect(false)
-            // A skipped frame is a stutter; pictures get coarser instead.
-            .skip_frames(false)
+            // Without it the rate is not held at all: the coarsest pictures can still be too large.
+            .skip_frames(true)
             // The first IDR is not held by the rate control: keep it from being ten times too large.
-            .qp(QpRange::new(12, 46))
+            .qp(QpRange::new(12, 51))
             .num_threads(1);
         let inner = openh264::encoder::Encoder::with_api_config(OpenH264API::from_source(), settings)
             .map_err(|e| EncodeError(e.to_string()))?;

@@ -98,6 +98,10 @@ pub struct JitterBuffer {
     timing: Timing,
     /// Smoothed delay in samples.
     delay: f64,
+    /// Something was made up or skipped: the next look at the delay counts in full.
+    is_delay_unknown: bool,
+    /// Share of packets lost of late, 0 to 1.
+    loss: f64,
     pulls_since_stretch: u32,
     stats: JitterStats,
 }
@@ -112,6 +116,8 @@ const TRANSIT_JUMP_LIMIT: i64 = 2 * SAMPLE_RATE as i64;
 const PAUSE: usize = SAMPLE_RATE as usize / 2;
 /// Delay beyond the target that is cut at once instead of by stretching.
 const EXCESS_LIMIT: f64 = 0.4 * SAMPLE_RATE as f64;
+/// Least delay at which the packet after a lost one is here in time: its 20 ms and half a block.
+const FEC_DELAY: i64 = SAMPLE_RATE as i64 / 40;
 /// Wait so long before treating the next packet as a new beginning.
 const FRESH_AFTER: usize = SAMPLE_RATE as usize / 5;
 
@@ -144,6 +150,8 @@ impl JitterBuffer {
             past: vec![0.0; LOOK_BACK],
             timing: Timing::default(),
             delay: 0.0,
+            is_delay_unknown: true,
+            loss: 0.0,
             pulls_since_stretch: 0,
             stats: JitterStats::default(),
         })
@@ -213,7 +221,10 @@ impl JitterBuffer {
     }
 
     fn target(&self) -> i64 {
-        self.timing.target().clamp(to_samples(self.config.min_delay), to_samples(self.config.max_delay))
+        let target = self.timing.target();
+        // FEC comes with the next packet: where packets get lost, wait for it.
+        let target = if self.loss > 0.01 { target.max(FEC_DELAY) } else { target };
+        target.clamp(to_samples(self.config.min_delay), to_samples(self.config.max_delay))
     }
 
     /// Extends sequence number and timestamp; `None` for a packet from nowhere.
@@ -287,6 +298,7 @@ impl JitterBuffer {
             self.packets = self.packets.split_off(&to);
             self.stats.discarded += (to - first) as u64;
         }
+        self.is_delay_unknown = true;
         self.jump();
     }
 
@@ -352,11 +364,13 @@ impl JitterBuffer {
 
     fn lose(&mut self, packets: u64) {
         self.stats.lost += packets;
+        self.loss += (1.0 - self.loss) * 0.01 * packets.min(3) as f64;
         self.next_sequence += packets as i64;
     }
 
     fn decode_first(&mut self) {
         let Some((sequence, packet)) = self.packets.pop_first() else { return };
+        self.loss *= 0.99;
         // What was made up in the meantime was a hole to the ear.
         self.stats.concealed_samples += std::mem::take(&mut self.waited) as u64;
         let mut buffer = [0.0; LONGEST];
@@ -421,10 +435,14 @@ impl JitterBuffer {
 
     /// Follows the delay of what is about to be played.
     fn observe(&mut self, now: i64) {
+        if self.is_fresh || self.waited > 0 {
+            self.is_delay_unknown = true;
+            return;
+        }
         let front = self.next_timestamp - self.pcm.len() as i64;
         let delay = self.delay_of(now, front) as f64;
         // Smooths over bursts of a speaker that asks for several blocks at once.
-        let weight = if (delay - self.delay).abs() > 4.0 * FRAME as f64 { 1.0 } else { 1.0 / 16.0 };
+        let weight = if std::mem::take(&mut self.is_delay_unknown) { 1.0 } else { 1.0 / 16.0 };
         self.delay += (delay - self.delay) * weight;
         self.pulls_since_stretch = self.pulls_since_stretch.saturating_add(1);
     }
@@ -432,7 +450,7 @@ impl JitterBuffer {
     fn stretch(&mut self, now: i64) {
         // More than one packet above the target is worth a cut; below it, act sooner: running dry is heard.
         const ABOVE: f64 = 720.0;
-        const BELOW: f64 = 384.0;
+        const BELOW: f64 = 144.0;
         const URGENT: f64 = 2400.0;
         if self.is_fresh || self.waited > 0 {
             return;
