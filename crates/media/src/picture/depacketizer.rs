@@ -63,6 +63,7 @@ pub struct DepacketizerStats {
     pub held_back: u64,
 }
 
+#[derive(Clone)]
 struct Waiting {
     timestamp: u32,
     marker: bool,
@@ -75,6 +76,9 @@ pub struct Depacketizer {
     /// Packets beyond a hole, by extended sequence number.
     waiting: BTreeMap<i64, Waiting>,
     next: Option<i64>,
+    /// Packets of the first access unit as they were taken, until it ends: one that should have been before them may
+    /// still come. `None` afterwards.
+    beginning: Option<Vec<(i64, Waiting)>>,
     assembly: Assembly,
     gate: Gate,
     sps: BTreeMap<u8, Vec<u8>>,
@@ -132,6 +136,7 @@ impl Depacketizer {
             config,
             waiting: BTreeMap::new(),
             next: None,
+            beginning: Some(Vec::new()),
             assembly: Assembly::default(),
             gate: Gate::Shut,
             sps: BTreeMap::new(),
@@ -167,7 +172,10 @@ impl Depacketizer {
         } else {
             self.next = Some(next);
         }
-        if extended < next && self.next == Some(next) || self.waiting.contains_key(&extended) {
+        if extended < next && next - extended <= self.config.window as i64 {
+            self.begin_again(extended);
+        }
+        if self.next.is_some_and(|next| extended < next) || self.waiting.contains_key(&extended) {
             self.stats.stale += 1;
             return Ok(Vec::new());
         }
@@ -192,6 +200,20 @@ impl Depacketizer {
         self.stats
     }
 
+    /// The track's first packets came out of order: takes them back.
+    fn begin_again(&mut self, sequence: i64) {
+        let Some(taken) = &mut self.beginning else { return };
+        let Some(&(first, _)) = taken.first() else { return };
+        // A copy, or a hole that was given up, is no new beginning.
+        if sequence >= first {
+            return;
+        }
+        self.stats.packets -= taken.len() as u64;
+        self.waiting.extend(taken.drain(..));
+        self.assembly = Assembly::default();
+        self.next = Some(sequence);
+    }
+
     fn drain(&mut self) -> Result<Vec<AccessUnit>, PacketError> {
         let mut done = Vec::new();
         let mut wrong = None;
@@ -210,6 +232,11 @@ impl Depacketizer {
             let Some((sequence, packet)) = self.waiting.pop_first() else { break };
             self.next = Some(sequence + 1);
             self.stats.packets += 1;
+            match &mut self.beginning {
+                Some(taken) if taken.len() < self.config.window => taken.push((sequence, packet.clone())),
+                Some(_) => self.beginning = None,
+                None => {}
+            }
             if let Err(e) = self.take(packet, &mut done) {
                 self.stats.refused += 1;
                 self.assembly.spoil();
@@ -256,6 +283,7 @@ impl Depacketizer {
 
     /// Hands the access unit out if it is whole and the gate allows.
     fn finish(&mut self, done: &mut Vec<AccessUnit>) {
+        self.beginning = None;
         let unit = std::mem::take(&mut self.assembly);
         let Some(timestamp) = unit.timestamp else { return };
         let timestamp = self.media_time(timestamp);
