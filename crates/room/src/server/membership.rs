@@ -1,0 +1,220 @@
+//! Coming, coming back, and leaving.
+
+use super::ids::{MemberId, TrackId};
+use super::member::{Joining, Member, Signal};
+use super::quality::{Measured, Network};
+use super::{Happening, Output, PING_INTERVAL, PING_TIMEOUT, Phase, Room, WIRE_RELEASE, enabled_codecs, server_info};
+use livekit_protocol as proto;
+use proto::DisconnectReason;
+use proto::leave_request::Action;
+use proto::participant_info::State;
+use proto::signal_response::Message;
+use std::time::Instant;
+
+impl Room {
+    /// Lets somebody in who holds a good token: JoinResponse, and news for the others. Whoever was here under the same
+    /// identity is put out. `None` if the room is over.
+    pub fn handle_join(&mut self, now: Instant, joining: Joining) -> Option<MemberId> {
+        if self.phase == Phase::Finished {
+            return None;
+        }
+        self.phase = Phase::Used;
+        let twin = self.members.values().find(|member| member.joining.identity == joining.identity);
+        if let Some(twin) = twin.map(|member| member.id) {
+            self.leave(twin, DisconnectReason::DuplicateIdentity, true);
+            self.phase = Phase::Used;
+        }
+        let id = MemberId(self.next_member);
+        self.next_member += 1;
+        let sid = self.sids.next("PA_");
+        let identity = joining.identity.clone();
+        let member = Member {
+            id,
+            sid,
+            joining,
+            state: State::Joined,
+            version: 0,
+            signal: Signal::Open,
+            last_signal: now,
+            last_packet: now,
+            is_connected: false,
+            announced: Vec::new(),
+            slots: Default::default(),
+            wants: Default::default(),
+            asked_sections: None,
+            network: Network::default(),
+        };
+        self.members.insert(id, member);
+        self.send_join(id);
+        self.tell_others(id);
+        self.outputs.push_back(Output::Happened(Happening::Joined { identity }));
+        let present: Vec<TrackId> = self.tracks.keys().copied().collect();
+        for track in present {
+            self.want_automatically(id, track);
+        }
+        Some(id)
+    }
+
+    fn send_join(&mut self, id: MemberId) {
+        let Some(participant) = self.member_info(id) else { return };
+        let others = self.visible_others(id);
+        let subscriber_primary = self.members.get(&id).is_some_and(|m| m.joining.wiring == super::Wiring::Two);
+        let seconds = |duration: std::time::Duration| i32::try_from(duration.as_secs()).unwrap_or(i32::MAX);
+        let join = proto::JoinResponse {
+            room: Some(self.info()),
+            participant: Some(participant),
+            other_participants: others,
+            server_version: WIRE_RELEASE.into(),
+            subscriber_primary,
+            ping_interval: seconds(PING_INTERVAL),
+            ping_timeout: seconds(PING_TIMEOUT),
+            server_info: Some(server_info()),
+            enabled_publish_codecs: enabled_codecs(),
+            fast_publish: true,
+            ..Default::default()
+        };
+        self.signal(id, Message::Join(join));
+    }
+
+    fn visible_others(&self, id: MemberId) -> Vec<proto::ParticipantInfo> {
+        let others = self.members.values().filter(|member| member.id != id && !member.is_hidden());
+        others.filter_map(|member| self.member_info(member.id)).collect()
+    }
+
+    /// The member of this sid, if it may come back by `identity`'s token.
+    #[must_use]
+    pub fn find(&self, sid: &str, identity: &str) -> Option<MemberId> {
+        let matches = |member: &&Member| member.sid == sid && member.joining.identity == identity;
+        self.members.values().find(matches).map(|member| member.id)
+    }
+
+    /// A new signal socket for a member who was cut off: what it missed is told anew. False if there is none such.
+    pub fn handle_resume(&mut self, now: Instant, id: MemberId) -> bool {
+        let Some(member) = self.members.get_mut(&id) else { return false };
+        member.signal = Signal::Open;
+        member.last_signal = now;
+        member.asked_sections = None;
+        let reconnect = proto::ReconnectResponse { server_info: Some(server_info()), ..Default::default() };
+        self.signal(id, Message::Reconnect(reconnect));
+        let participants = self.visible_others(id);
+        self.signal(id, Message::Update(proto::ParticipantUpdate { participants }));
+        self.ask_sections(id);
+        true
+    }
+
+    /// The signal socket went away without a goodbye.
+    pub fn handle_signal_closed(&mut self, now: Instant, id: MemberId) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.signal = Signal::Closed { since: now };
+        }
+    }
+
+    /// The connection that carries media to the member is up, for the first time or again.
+    pub fn handle_connected(&mut self, now: Instant, id: MemberId) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        member.is_connected = true;
+        member.last_packet = now;
+        let bound: Vec<TrackId> =
+            member.wants.iter().filter(|(_, want)| want.slot.is_some()).map(|(track, _)| *track).collect();
+        if member.state != State::Active {
+            member.state = State::Active;
+            self.tell_others(id);
+        }
+        for track in bound {
+            self.request_keyframe(now, track);
+        }
+    }
+
+    /// Packets of the member came in; the owner may say so once in a while instead of for each.
+    pub fn handle_packet_seen(&mut self, now: Instant, id: MemberId) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.last_packet = now;
+        }
+    }
+
+    /// The voice in one packet, in **dBov** (0 is the loudest, RFC 6464).
+    pub fn handle_audio_level(&mut self, now: Instant, track: TrackId, level: i8) {
+        let Some(track) = self.tracks.get(&track).filter(|track| !track.info.muted) else { return };
+        self.speakers.note(track.owner, track.id, level, now);
+    }
+
+    /// What was measured of a member's network.
+    pub fn handle_measured(&mut self, id: MemberId, measured: Measured) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.network.measured = Some(measured);
+        }
+    }
+
+    /// An administrator puts somebody out. False if nobody here has this identity.
+    pub fn handle_remove(&mut self, identity: &str) -> bool {
+        let found = self.members.values().find(|member| member.joining.identity == identity).map(|member| member.id);
+        let Some(id) = found else { return false };
+        self.leave(id, DisconnectReason::ParticipantRemoved, true);
+        true
+    }
+
+    /// An administrator ends the room.
+    pub fn handle_delete(&mut self) {
+        let everybody: Vec<MemberId> = self.members.keys().copied().collect();
+        for id in everybody {
+            self.leave(id, DisconnectReason::RoomDeleted, true);
+        }
+        self.finish();
+    }
+
+    /// The body gives a member up: its connection failed, or it does not read what it is sent.
+    pub fn handle_failure(&mut self, id: MemberId, reason: DisconnectReason) {
+        self.leave(id, reason, true);
+    }
+
+    /// The one way out. With `notify` the member itself is told why, and not to come back.
+    pub(super) fn leave(&mut self, id: MemberId, reason: DisconnectReason, notify: bool) {
+        if !self.members.contains_key(&id) {
+            return;
+        }
+        if notify {
+            let leave =
+                proto::LeaveRequest { reason: reason.into(), action: Action::Disconnect.into(), ..Default::default() };
+            self.signal(id, Message::Leave(leave));
+        }
+        let owned: Vec<TrackId> =
+            self.tracks.values().filter(|track| track.owner == id).map(|track| track.id).collect();
+        let mut farewell = self.member_info(id);
+        for track in owned {
+            self.end_track(track);
+        }
+        let Some(member) = self.members.remove(&id) else { return };
+        self.speakers.forget(id);
+        for (track, want) in &member.wants {
+            if want.slot.is_some() {
+                self.outputs.push_back(Output::Unbind { track: *track, member: id });
+            }
+        }
+        self.outputs.push_back(Output::Removed { member: id });
+        if let Some(info) = farewell.as_mut().filter(|_| !member.is_hidden()) {
+            info.state = State::Disconnected.into();
+            info.disconnect_reason = reason.into();
+            info.version += 1;
+            info.tracks.clear();
+            let participants = vec![info.clone()];
+            let update = || Message::Update(proto::ParticipantUpdate { participants: participants.clone() });
+            self.broadcast(None, update);
+        }
+        let remaining: Vec<MemberId> = self.members.keys().copied().collect();
+        for other in remaining {
+            self.ask_sections(other);
+        }
+        let identity = member.joining.identity;
+        self.outputs.push_back(Output::Happened(Happening::Left { identity, reason }));
+        if self.members.is_empty() && reason != DisconnectReason::DuplicateIdentity {
+            self.finish();
+        }
+    }
+
+    pub(super) fn finish(&mut self) {
+        if self.phase != Phase::Finished {
+            self.phase = Phase::Finished;
+            self.outputs.push_back(Output::Happened(Happening::Finished));
+        }
+    }
+}
