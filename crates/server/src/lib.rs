@@ -3,10 +3,13 @@
 pub mod config;
 mod plane;
 pub mod rooms;
+pub mod rtc;
 mod secrets;
 mod server;
+pub mod signal;
 mod store;
 pub mod tokens;
+pub mod twirp;
 
 pub use config::{Config, ConfigError};
 pub use secrets::Secrets;

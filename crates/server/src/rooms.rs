@@ -1,6 +1,6 @@
 //! Rooms as the call plane and the admin planes see them: one trait, whoever carries the rooms.
 
-mod detached;
+pub mod embedded;
 
 use crate::config::Config;
 use crate::tokens::{Grants, Tokens};
@@ -62,7 +62,7 @@ pub trait Carrier: Send + Sync {
 
 /// The carrier of a server that is not told otherwise.
 pub async fn start_default(config: Config, tokens: Arc<Tokens>) -> anyhow::Result<Box<dyn Carrier>> {
-    Ok(Box::new(detached::Detached::start(&config, tokens)))
+    Ok(Box::new(embedded::Embedded::start(config.media, tokens)?))
 }
 
 /// The way in.

@@ -116,6 +116,28 @@ impl Tokens {
         Ok(token)
     }
 
+    /// A fresh token for a membership whose own ends soon: same claims, and void with all others after a removal.
+    /// `None` while the old one is good for longer than a minted one.
+    #[must_use]
+    pub fn renew(&self, claims: &Claims) -> Option<String> {
+        let soon = now() + TOKEN_TTL.as_secs();
+        if claims.exp as u64 > soon && claims.iss != self.own.key {
+            return None;
+        }
+        let token = AccessToken::with_api_key(&self.own.key, &self.own.secret)
+            .with_ttl(TOKEN_TTL)
+            .with_identity(&claims.sub)
+            .with_name(&claims.name)
+            .with_metadata(&claims.metadata)
+            .with_attributes(&claims.attributes)
+            .with_grants(claims.video.clone())
+            .with_sha256(&format!("{:016x}", rand::random::<u64>()))
+            .to_jwt()
+            .ok()?;
+        self.memory.lock().remember(&claims.video.room, &claims.sub, &token, now() + TOKEN_TTL.as_secs());
+        Some(token)
+    }
+
     /// Checks a token against all configured keys.
     pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
         let issuer = Claims::from_unverified(token).map_err(|_| TokenError::Invalid)?.iss;

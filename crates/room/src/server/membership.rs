@@ -162,12 +162,21 @@ impl Room {
         self.finish();
     }
 
+    /// The server stops: everybody is told to come back, anew.
+    pub fn handle_shutdown(&mut self) {
+        let everybody: Vec<MemberId> = self.members.keys().copied().collect();
+        for id in everybody {
+            self.leave(id, DisconnectReason::ServerShutdown, true);
+        }
+        self.finish();
+    }
+
     /// The body gives a member up: its connection failed, or it does not read what it is sent.
     pub fn handle_failure(&mut self, id: MemberId, reason: DisconnectReason) {
         self.leave(id, reason, true);
     }
 
-    /// The one way out. With `notify` the member itself is told why, and not to come back.
+    /// The one way out. With `notify` the member itself is told why, and whether to come back.
     pub(super) fn leave(&mut self, id: MemberId, reason: DisconnectReason, notify: bool) {
         if !self.members.contains_key(&id) {
             return;

@@ -194,12 +194,12 @@ impl Room {
     /// Two connections: the section that was asked for is negotiated.
     pub fn handle_section_added(&mut self, now: Instant, id: MemberId, track: TrackId, slot: Slot) {
         let Some(member) = self.members.get_mut(&id) else { return };
-        match member.wants.get_mut(&track) {
+        match member.wants.get_mut(&track).filter(|want| want.slot.is_none()) {
             Some(want) => {
                 want.slot = Some(slot);
                 self.bind(now, id, track);
             }
-            // The wish was taken back while the offer was on its way.
+            // The wish was taken back, or back and forth, while the offer was on its way.
             None => self.outputs.push_back(Output::RemoveSection { member: id, slot }),
         }
     }

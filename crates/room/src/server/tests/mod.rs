@@ -1,0 +1,205 @@
+//! The room in virtual time: a world of members who obey the wire, and everything they are told.
+#![allow(clippy::disallowed_methods)] // An instant to count from: any will do.
+
+mod life;
+mod media;
+mod random;
+
+use super::*;
+use proto::signal_request::Message as Asked;
+use std::collections::BTreeSet;
+
+/// A room, its virtual clock, and what came out of it.
+struct World {
+    room: Room,
+    now: Instant,
+    told: BTreeMap<MemberId, Vec<Message>>,
+    /// Which track is bound where.
+    bound: BTreeMap<(TrackId, MemberId), Slot>,
+    removed: BTreeSet<MemberId>,
+    happened: Vec<Happening>,
+    keyframes: Vec<TrackId>,
+    data: Vec<(Vec<MemberId>, bool, Vec<u8>)>,
+    sections: Vec<(MemberId, Delivery)>,
+    /// The sections of each member's single connection, as its offers list them.
+    offered: BTreeMap<MemberId, Vec<Section>>,
+}
+
+fn joining(identity: &str, wiring: Wiring) -> Joining {
+    Joining {
+        identity: identity.into(),
+        name: identity.to_uppercase(),
+        metadata: String::new(),
+        attributes: BTreeMap::new(),
+        permission: proto::ParticipantPermission {
+            can_subscribe: true,
+            can_publish: true,
+            can_publish_data: true,
+            ..Default::default()
+        },
+        kind: proto::participant_info::Kind::Standard,
+        wiring,
+        auto_subscribe: true,
+        client_protocol: 17,
+        unix_ms: 1_700_000_000_000,
+    }
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let now = Instant::now();
+        Self {
+            room: Room::new(RoomConfig::new("n:1".into(), seed, 1_700_000_000_000), now),
+            now,
+            told: BTreeMap::new(),
+            bound: BTreeMap::new(),
+            removed: BTreeSet::new(),
+            happened: Vec::new(),
+            keyframes: Vec::new(),
+            data: Vec::new(),
+            sections: Vec::new(),
+            offered: BTreeMap::new(),
+        }
+    }
+
+    fn join(&mut self, identity: &str) -> MemberId {
+        self.join_as(joining(identity, Wiring::One))
+    }
+
+    fn join_as(&mut self, joining: Joining) -> MemberId {
+        let member = self.room.handle_join(self.now, joining).expect("the room is open");
+        self.drain();
+        self.room.handle_connected(self.now, member);
+        self.drain();
+        member
+    }
+
+    fn ask(&mut self, member: MemberId, asked: Asked) {
+        self.room.handle_request(self.now, 0, member, asked);
+        self.drain();
+    }
+
+    /// Announces a track and offers a section that sends it.
+    fn publish(&mut self, member: MemberId, cid: &str, kind: Kind) {
+        let (r#type, source) = match kind {
+            Kind::Audio => (proto::TrackType::Audio, proto::TrackSource::Microphone),
+            Kind::Video => (proto::TrackType::Video, proto::TrackSource::Camera),
+        };
+        let request = proto::AddTrackRequest {
+            cid: cid.into(),
+            r#type: r#type.into(),
+            source: source.into(),
+            ..Default::default()
+        };
+        self.ask(member, Asked::AddTrack(request));
+        let sections = self.offered.entry(member).or_default();
+        let slot = Slot(sections.len().to_string());
+        sections.push(Section { slot, kind, sends: Some(cid.into()), receives: false });
+        self.offer(member);
+    }
+
+    /// Offers what the member has; true to LiveKit's clients, sections are never taken back.
+    fn offer(&mut self, member: MemberId) -> BTreeMap<Slot, SectionPlan> {
+        let sections = self.offered.entry(member).or_default().clone();
+        let plans = self.room.handle_offer(self.now, member, &sections);
+        self.drain();
+        plans
+    }
+
+    /// Obeys every requirement for sections that has not been obeyed, until the room asks no more.
+    fn obey(&mut self) {
+        loop {
+            let mut asked = Vec::new();
+            for (member, messages) in &mut self.told {
+                messages.retain(|message| match message {
+                    Message::MediaSectionsRequirement(requirement) => {
+                        asked.push((*member, *requirement));
+                        false
+                    }
+                    _ => true,
+                });
+            }
+            asked.retain(|(member, _)| !self.removed.contains(member));
+            if asked.is_empty() {
+                return;
+            }
+            for (member, requirement) in asked {
+                let sections = self.offered.entry(member).or_default();
+                for (kind, count) in [(Kind::Audio, requirement.num_audios), (Kind::Video, requirement.num_videos)] {
+                    for _ in 0..count {
+                        let slot = Slot(sections.len().to_string());
+                        sections.push(Section { slot, kind, sends: None, receives: true });
+                    }
+                }
+                self.offer(member);
+            }
+        }
+    }
+
+    fn pass(&mut self, duration: Duration) {
+        let until = self.now + duration;
+        while let Some((at, _)) = self.room.poll_timeout().filter(|(at, _)| *at <= until) {
+            self.now = self.now.max(at);
+            self.room.handle_timeout(self.now);
+            self.drain();
+        }
+        self.now = until;
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.room.poll_output() {
+            match output {
+                Output::Signal { to, message } => {
+                    assert!(!self.removed.contains(&to), "told after leaving: {message:?}");
+                    self.told.entry(to).or_default().push(*message);
+                }
+                Output::Removed { member } => {
+                    self.removed.insert(member);
+                }
+                Output::Bind { track, member, slot, .. } => {
+                    let taken = self.bound.iter().any(|((_, who), place)| *who == member && *place == slot);
+                    assert!(!taken, "a section carries two tracks");
+                    assert!(self.bound.insert((track, member), slot).is_none(), "bound twice");
+                }
+                Output::Unbind { track, member } => {
+                    assert!(self.bound.remove(&(track, member)).is_some(), "unbound without a binding");
+                }
+                Output::TrackEnded { track } => {
+                    assert!(!self.bound.keys().any(|(bound, _)| *bound == track), "ended while bound");
+                }
+                Output::Adjust { track, member, .. } => assert!(self.bound.contains_key(&(track, member))),
+                Output::RequestKeyframe { track } => self.keyframes.push(track),
+                Output::AddSection { member, delivery, .. } => self.sections.push((member, delivery)),
+                Output::RemoveSection { .. } => {}
+                Output::Data { to, reliable, packet } => self.data.push((to, reliable, packet)),
+                Output::Happened(happening) => self.happened.push(happening),
+            }
+        }
+    }
+
+    fn told(&self, member: MemberId) -> &[Message] {
+        self.told.get(&member).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn forget(&mut self) {
+        self.told.clear();
+        self.happened.clear();
+        self.keyframes.clear();
+    }
+
+    /// What `member` was last told about `identity`.
+    fn view(&self, member: MemberId, identity: &str) -> Option<proto::ParticipantInfo> {
+        let updates = self.told(member).iter().rev().filter_map(|message| match message {
+            Message::Update(update) => Some(&update.participants),
+            _ => None,
+        });
+        updates.flatten().find(|info| info.identity == identity).cloned()
+    }
+
+    fn leave_reason(&self, member: MemberId) -> Option<DisconnectReason> {
+        self.told(member).iter().find_map(|message| match message {
+            Message::Leave(leave) => Some(leave.reason()),
+            _ => None,
+        })
+    }
+}

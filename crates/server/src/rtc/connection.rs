@@ -1,0 +1,383 @@
+//! One peer connection: `str0m`, driven by its contract (every mutation is followed by a full drain).
+
+use super::codecs;
+use super::net::Net;
+use super::sdp::{self, Streams};
+use livekit_protocol as proto;
+use room::server::{Delivery, Kind, Layer, Section, SectionPlan, Slot, TrackId};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::channel::{ChannelConfig, ChannelId, Reliability};
+use str0m::format::CodecSpec;
+use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid, Pt, Rid};
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::{RtpPacket, RtpWrite, Ssrc};
+use str0m::{Candidate, Event, Input, Output, Rtc, RtcError};
+
+/// Data that waits for a reliable channel, **bytes**. Fuller: the member does not read and is put out.
+const OUTBOX_LIMIT: usize = 4 << 20;
+
+/// Stream numbers of the channels that both sides open without asking (protocol 18).
+const RELIABLE_STREAM: u16 = 100;
+const LOSSY_STREAM: u16 = 101;
+const DATA_TRACK_STREAM: u16 = 102;
+
+const RELIABLE: &str = "_reliable";
+const LOSSY: &str = "_lossy";
+const DATA_TRACK: &str = "_data_track";
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Role {
+    /// The only one of a client on `/rtc/v1`.
+    Single,
+    /// What a client on `/rtc` publishes on.
+    Publisher,
+    /// What a client on `/rtc` receives on; we offer.
+    Subscriber,
+}
+
+/// A change to the sections of a connection on which we offer.
+#[derive(Clone, Debug)]
+pub(super) enum Change {
+    Add(Delivery, Kind),
+    Remove(Slot),
+}
+
+/// The member did not read what it was sent.
+#[derive(Debug)]
+pub(super) struct OutboxFull;
+
+struct Pending {
+    offer: SdpPendingOffer,
+    id: u32,
+    added: Vec<(TrackId, Mid)>,
+}
+
+pub(super) struct Connection {
+    rtc: Rtc,
+    pub is_connected: bool,
+    pub wakes_at: Instant,
+    /// Where each incoming stream belongs.
+    sources: HashMap<Ssrc, (Mid, Option<Rid>)>,
+    /// Which track each of our sending sections was last answered with.
+    carried: BTreeMap<Slot, TrackId>,
+    reliable: Option<ChannelId>,
+    lossy: Option<ChannelId>,
+    outbox: VecDeque<Vec<u8>>,
+    outbox_size: usize,
+    pending: Option<Pending>,
+    changes: VecDeque<Change>,
+    offers_made: u32,
+}
+
+impl Connection {
+    pub fn new(now: Instant, candidates: &[SocketAddr]) -> Self {
+        let mut rtc = codecs::new_rtc(now);
+        for addr in candidates {
+            match Candidate::host(*addr, "udp") {
+                Ok(candidate) => {
+                    rtc.add_local_candidate(candidate);
+                }
+                Err(error) => tracing::warn!(%error, "a media address cannot be announced"),
+            }
+        }
+        Self {
+            rtc,
+            is_connected: false,
+            wakes_at: now,
+            sources: HashMap::new(),
+            carried: BTreeMap::new(),
+            reliable: None,
+            lossy: None,
+            outbox: VecDeque::new(),
+            outbox_size: 0,
+            pending: None,
+            changes: VecDeque::new(),
+            offers_made: 0,
+        }
+    }
+
+    /// Opens the channels that a client of protocol 18 opens too, by number.
+    pub fn open_negotiated_channels(&mut self) {
+        self.reliable = Some(self.open(RELIABLE, Some(RELIABLE_STREAM), true));
+        self.lossy = Some(self.open(LOSSY, Some(LOSSY_STREAM), false));
+        self.open(DATA_TRACK, Some(DATA_TRACK_STREAM), false);
+    }
+
+    fn open(&mut self, label: &str, stream: Option<u16>, reliable: bool) -> ChannelId {
+        let config = channel(label, stream, reliable);
+        self.rtc.direct_api().create_data_channel(config)
+    }
+
+    /// Whether a datagram is for this connection.
+    pub fn accepts(&self, now: Instant, source: SocketAddr, destination: SocketAddr, datagram: &[u8]) -> bool {
+        receive(now, source, destination, datagram).is_some_and(|input| self.rtc.accepts(&input))
+    }
+
+    /// Takes a datagram in.
+    pub fn handle_datagram(&mut self, now: Instant, source: SocketAddr, destination: SocketAddr, datagram: &[u8]) {
+        let Some(input) = receive(now, source, destination, datagram) else { return };
+        if let Err(error) = self.rtc.handle_input(input) {
+            self.fail(&error);
+        }
+    }
+
+    /// Lets time pass.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if let Err(error) = self.rtc.handle_input(Input::Timeout(now)) {
+            self.fail(&error);
+        }
+    }
+
+    fn fail(&mut self, error: &RtcError) {
+        tracing::warn!(%error, "a peer connection failed");
+        self.rtc.disconnect();
+    }
+
+    /// Drains `str0m`: datagrams go out, events come back.
+    pub fn drain(&mut self, net: &mut Net, mut on_event: impl FnMut(Event)) {
+        loop {
+            match self.rtc.poll_output() {
+                Ok(Output::Transmit(transmit)) => net.send(&transmit),
+                Ok(Output::Event(event)) => on_event(event),
+                Ok(Output::Timeout(at)) => {
+                    self.wakes_at = at;
+                    return;
+                }
+                Err(error) => {
+                    self.fail(&error);
+                    self.wakes_at += Duration::from_secs(1);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Answers a client's offer by the room's plan.
+    pub fn answer(
+        &mut self,
+        offer: &proto::SessionDescription,
+        plans: &BTreeMap<Slot, SectionPlan>,
+    ) -> Result<proto::SessionDescription, RtcError> {
+        // A slot that gets another track gets another SSRC: the old stream goes, `accept_offer` makes a new one.
+        for (slot, plan) in plans {
+            let Some(delivery) = &plan.delivers else { continue };
+            if self.carried.get(slot).is_some_and(|carried| *carried != delivery.track) {
+                let mut api = self.rtc.direct_api();
+                if let Some(ssrc) = api.stream_tx_by_mid(mid(slot), None).map(|stream| stream.ssrc()) {
+                    api.remove_stream_tx(ssrc);
+                }
+            }
+            self.carried.insert(slot.clone(), delivery.track);
+        }
+        let parsed = SdpOffer::from_sdp_string(&sdp::let_us_start(&offer.sdp))
+            .map_err(|error| RtcError::RemoteSdp(error.to_string()))?;
+        let answer = self.rtc.sdp_api().accept_offer(parsed)?;
+        let mut streams = BTreeMap::new();
+        let mut mid_to_track_id = HashMap::new();
+        for (slot, plan) in plans {
+            let Some(delivery) = &plan.delivers else { continue };
+            let mut api = self.rtc.direct_api();
+            if let Some(stream) = api.stream_tx_by_mid(mid(slot), None) {
+                let resend = stream.rtx().map(|ssrc| *ssrc);
+                streams.insert(slot.clone(), Streams { main: *stream.ssrc(), resend });
+                mid_to_track_id.insert(slot.0.clone(), delivery.track_sid.clone());
+            }
+        }
+        let sdp = sdp::dress(&answer.to_sdp_string(), plans, &streams);
+        Ok(proto::SessionDescription { r#type: "answer".into(), sdp, id: offer.id, mid_to_track_id })
+    }
+
+    /// Queues a change of what we offer.
+    pub fn change(&mut self, change: Change) {
+        self.changes.push_back(change);
+    }
+
+    /// Two connections: the first offer, with the data channels.
+    pub fn offer_channels(&mut self) -> Option<proto::SessionDescription> {
+        let mut api = self.rtc.sdp_api();
+        self.reliable = Some(api.add_channel_with_config(channel(RELIABLE, None, true)));
+        self.lossy = Some(api.add_channel_with_config(channel(LOSSY, None, false)));
+        let (offer, pending) = api.apply()?;
+        Some(self.send_offer(&offer, pending, Vec::new(), HashMap::new()))
+    }
+
+    /// The next offer, if there are changes and none is under way.
+    pub fn offer_changes(&mut self) -> Option<proto::SessionDescription> {
+        if self.pending.is_some() || self.changes.is_empty() {
+            return None;
+        }
+        let mut added = Vec::new();
+        let mut tracks = HashMap::new();
+        let mut api = self.rtc.sdp_api();
+        for change in self.changes.drain(..) {
+            match change {
+                Change::Add(delivery, kind) => {
+                    let kind = match kind {
+                        Kind::Audio => MediaKind::Audio,
+                        Kind::Video => MediaKind::Video,
+                    };
+                    let stream = format!("{}|{}", delivery.publisher_sid, delivery.track_sid);
+                    let name = delivery.track_sid.clone();
+                    let mid = api.add_media(kind, Direction::SendOnly, Some(stream), Some(name), None);
+                    tracks.insert(mid.to_string(), delivery.track_sid);
+                    added.push((delivery.track, mid));
+                }
+                Change::Remove(slot) => api.set_direction(mid(&slot), Direction::Inactive),
+            }
+        }
+        let (offer, pending) = api.apply()?;
+        Some(self.send_offer(&offer, pending, added, tracks))
+    }
+
+    fn send_offer(
+        &mut self,
+        offer: &SdpOffer,
+        pending: SdpPendingOffer,
+        added: Vec<(TrackId, Mid)>,
+        mid_to_track_id: HashMap<String, String>,
+    ) -> proto::SessionDescription {
+        self.offers_made += 1;
+        self.pending = Some(Pending { offer: pending, id: self.offers_made, added });
+        let sdp = sdp::we_start(&offer.to_sdp_string());
+        proto::SessionDescription { r#type: "offer".into(), sdp, id: self.offers_made, mid_to_track_id }
+    }
+
+    /// The client's answer to our offer: which track now has which section. An answer to an older offer is ignored.
+    pub fn accept_answer(&mut self, answer: &proto::SessionDescription) -> Result<Vec<(TrackId, Slot)>, RtcError> {
+        let Some(pending) = self.pending.take_if(|pending| answer.id == 0 || answer.id == pending.id) else {
+            return Ok(Vec::new());
+        };
+        let parsed = SdpAnswer::from_sdp_string(&answer.sdp).map_err(|error| RtcError::RemoteSdp(error.to_string()))?;
+        self.rtc.sdp_api().accept_answer(pending.offer, parsed)?;
+        Ok(pending.added.into_iter().map(|(track, mid)| (track, Slot(mid.to_string()))).collect())
+    }
+
+    /// A candidate of the client's, as the browser writes it. What cannot be read (mDNS names) is left to ICE itself.
+    pub fn add_candidate(&mut self, init: &str) {
+        let Ok(init) = serde_json::from_str::<serde_json::Value>(init) else { return };
+        let Some(text) = init.get("candidate").and_then(serde_json::Value::as_str) else { return };
+        if let Ok(candidate) = Candidate::from_sdp_string(text) {
+            self.rtc.add_remote_candidate(candidate);
+        }
+    }
+
+    /// Where a packet's stream belongs, and its codec.
+    pub fn source_of(&mut self, packet: &RtpPacket) -> Option<(Slot, Layer, CodecSpec)> {
+        let ssrc = packet.header.ssrc;
+        let rtc = &mut self.rtc;
+        let (mid, rid) = match self.sources.get(&ssrc) {
+            Some(known) => *known,
+            None => {
+                let stream = rtc.direct_api().stream_rx(&ssrc).map(|stream| (stream.mid(), stream.rid()))?;
+                self.sources.insert(ssrc, stream);
+                stream
+            }
+        };
+        let spec = rtc.codec_config().find(|params| params.pt() == packet.header.payload_type)?.spec();
+        let layer = rid.map_or(Layer(0), |rid| Layer::from_rid(&rid));
+        Some((Slot(mid.to_string()), layer, spec))
+    }
+
+    /// The payload type for packets of `spec` in one of our sending sections.
+    pub fn outgoing_pt(&self, slot: &Slot, spec: &CodecSpec) -> Option<Pt> {
+        let media = self.rtc.media(mid(slot))?;
+        codecs::outgoing_pt(self.rtc.codec_config(), media.remote_pts(), spec)
+    }
+
+    /// Sends a packet in one of our sending sections; a full drain has to follow.
+    pub fn write(&mut self, slot: &Slot, packet: RtpWrite) {
+        if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(mid(slot), None) {
+            stream.write_rtp(packet);
+        }
+    }
+
+    /// Asks the client for keyframes of these layers of what it sends in `slot`.
+    pub fn request_keyframe(&mut self, slot: &Slot, layers: &[Layer]) {
+        let slot = mid(slot);
+        let streams: Vec<Ssrc> = self
+            .sources
+            .iter()
+            .filter(|(_, (mid, _))| *mid == slot)
+            .filter(|(_, (_, rid))| layers.contains(&rid.map_or(Layer(0), |rid| Layer::from_rid(&rid))))
+            .map(|(ssrc, _)| *ssrc)
+            .collect();
+        for ssrc in streams {
+            if let Some(stream) = self.rtc.direct_api().stream_rx(&ssrc) {
+                stream.request_keyframe(KeyframeRequestKind::Pli);
+            }
+        }
+    }
+
+    /// A channel of the client's or of ours is open.
+    pub fn handle_channel_open(&mut self, id: ChannelId, label: &str) {
+        match label {
+            RELIABLE => self.reliable = Some(id),
+            LOSSY => self.lossy = Some(id),
+            _ => {}
+        }
+        self.flush();
+    }
+
+    /// Whether data on this channel is reliable; `None` for channels that are not for packets.
+    pub fn reliability_of(&self, id: ChannelId) -> Option<bool> {
+        if self.reliable == Some(id) {
+            Some(true)
+        } else if self.lossy == Some(id) {
+            Some(false)
+        } else {
+            None
+        }
+    }
+
+    /// Sends a data packet: reliable ones wait in order for room, lossy ones are dropped where there is none.
+    pub fn send_data(&mut self, reliable: bool, packet: &[u8]) -> Result<(), OutboxFull> {
+        if !reliable {
+            if let Some(mut channel) = self.lossy.and_then(|id| self.rtc.channel(id)) {
+                let _ = channel.write(true, packet);
+            }
+            return Ok(());
+        }
+        if self.outbox_size + packet.len() > OUTBOX_LIMIT {
+            return Err(OutboxFull);
+        }
+        self.outbox_size += packet.len();
+        self.outbox.push_back(packet.to_vec());
+        self.flush();
+        Ok(())
+    }
+
+    /// Sends what waits, as far as the channel takes it.
+    pub fn flush(&mut self) {
+        while let Some(packet) = self.outbox.front() {
+            let Some(mut channel) = self.reliable.and_then(|id| self.rtc.channel(id)) else { return };
+            channel.set_buffered_amount_low_threshold(0);
+            if !matches!(channel.write(true, packet), Ok(true)) {
+                return;
+            }
+            self.outbox_size -= packet.len();
+            self.outbox.pop_front();
+        }
+    }
+}
+
+/// The sections of a client's offer.
+pub(super) fn sections(offer: &proto::SessionDescription) -> Vec<Section> {
+    sdp::sections(&offer.sdp)
+}
+
+fn mid(slot: &Slot) -> Mid {
+    Mid::from(slot.0.as_str())
+}
+
+fn channel(label: &str, negotiated: Option<u16>, reliable: bool) -> ChannelConfig {
+    let reliability = if reliable { Reliability::Reliable } else { Reliability::MaxRetransmits { retransmits: 0 } };
+    ChannelConfig { label: label.into(), ordered: reliable, reliability, negotiated, ..ChannelConfig::default() }
+}
+
+fn receive(now: Instant, source: SocketAddr, destination: SocketAddr, datagram: &[u8]) -> Option<Input<'_>> {
+    Some(Input::Receive(now, Receive::new(Protocol::Udp, source, destination, datagram).ok()?))
+}

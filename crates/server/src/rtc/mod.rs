@@ -1,0 +1,189 @@
+//! The body of the embedded rooms: one UDP port, and a worker thread that owns every room by value.
+//!
+//! ```text
+//!   signal sockets ── Command ──▶ worker { rooms: brain + str0m connections } ── UDP ──▶ clients
+//!                  ◀─ SignalSink ─┘        └── Happened ──▶ the Rooms adapter
+//! ```
+
+mod codecs;
+mod connection;
+mod host;
+mod net;
+mod route;
+mod sdp;
+mod worker;
+
+pub(crate) use host::unix_ms;
+
+use anyhow::Result;
+use livekit_protocol as proto;
+use room::server::{Happening, Joining, MemberId};
+use std::net::SocketAddr;
+use tokio::sync::{mpsc, oneshot};
+
+/// Commands waiting for the worker. When full, whoever commands waits: signal sockets read no further.
+const COMMAND_CAPACITY: usize = 1_024;
+
+/// Messages waiting for one signal socket. When full, the client does not read and the socket is given up.
+pub const SIGNAL_CAPACITY: usize = 512;
+
+/// What happened, on its way to the adapter. When full, the worker drops news with a warning; the adapter's readers
+/// ask for the list anew.
+const HAPPENED_CAPACITY: usize = 4_096;
+
+/// Where messages for one signal socket go. Dropped: the socket is to be closed.
+pub type SignalSink = mpsc::Sender<proto::SignalResponse>;
+
+/// One signal socket of a membership; a resume makes the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session(u32);
+
+/// What a client brings along when it connects.
+#[derive(Clone, Debug, Default)]
+pub struct Entry {
+    /// Its offer, on `/rtc/v1`.
+    pub offer: Option<proto::SessionDescription>,
+    /// What it will publish.
+    pub tracks: Vec<proto::AddTrackRequest>,
+    /// What it had, on a resume.
+    pub sync: Option<proto::SyncState>,
+}
+
+/// What the worker is asked. Replies that nobody waits for any more are dropped.
+#[derive(Debug)]
+pub enum Command {
+    /// Makes sure that a room exists.
+    Open {
+        /// Which.
+        room: String,
+        /// Done.
+        reply: oneshot::Sender<()>,
+    },
+    /// Lets a client in; the room is made if it is not there.
+    Join {
+        /// Where.
+        room: String,
+        /// Who.
+        joining: Box<Joining>,
+        /// With what.
+        entry: Box<Entry>,
+        /// Its socket.
+        signal: SignalSink,
+        /// The membership; dropped if the room ended meanwhile.
+        reply: oneshot::Sender<(MemberId, Session)>,
+    },
+    /// A new socket for a membership.
+    Resume {
+        /// Where.
+        room: String,
+        /// Whose sid.
+        sid: String,
+        /// Whose token.
+        identity: String,
+        /// With what.
+        entry: Box<Entry>,
+        /// Its socket.
+        signal: SignalSink,
+        /// The membership, `None` if there is none such.
+        reply: oneshot::Sender<Option<(MemberId, Session)>>,
+    },
+    /// A request of a client's.
+    Request {
+        /// Where.
+        room: String,
+        /// Who.
+        member: MemberId,
+        /// On which socket.
+        session: Session,
+        /// What.
+        asked: Box<proto::signal_request::Message>,
+    },
+    /// A socket is gone.
+    SignalClosed {
+        /// Where.
+        room: String,
+        /// Whose.
+        member: MemberId,
+        /// Which.
+        session: Session,
+    },
+    /// Puts somebody out.
+    Remove {
+        /// Where.
+        room: String,
+        /// Whom.
+        identity: String,
+        /// `None`: no such room; else whether they were there.
+        reply: oneshot::Sender<Option<bool>>,
+    },
+    /// Ends a room.
+    Delete {
+        /// Which.
+        room: String,
+        /// False: no such room.
+        reply: oneshot::Sender<bool>,
+    },
+    /// Ends every room and the worker; clients are told to come back later.
+    Shutdown {
+        /// Done.
+        reply: oneshot::Sender<()>,
+    },
+    /// Every room, or the named ones, with everybody in it.
+    List {
+        /// Empty: all.
+        rooms: Vec<String>,
+        /// The rooms that exist.
+        reply: oneshot::Sender<Vec<(proto::Room, Vec<proto::ParticipantInfo>)>>,
+    },
+}
+
+/// What happened, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Happened {
+    /// Name on the wire.
+    pub room: String,
+    /// What.
+    pub what: Happening,
+}
+
+/// The worker's handle. When all clones are gone the worker ends, too.
+#[derive(Clone, Debug)]
+pub struct Media {
+    commands: mpsc::Sender<Command>,
+    addr: SocketAddr,
+}
+
+/// The worker is gone: the server is shutting down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the rooms are shutting down")]
+pub struct Gone;
+
+impl Media {
+    /// Binds the UDP port (0 picks one) and starts the worker.
+    pub fn start(addr: SocketAddr) -> Result<(Self, mpsc::Receiver<Happened>)> {
+        let socket = net::bind(addr)?;
+        let addr = socket.local_addr()?;
+        let (commands, inbox) = mpsc::channel(COMMAND_CAPACITY);
+        let (news, happened) = mpsc::channel(HAPPENED_CAPACITY);
+        worker::start(socket, inbox, news)?;
+        Ok((Self { commands, addr }, happened))
+    }
+
+    /// The UDP address in use.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Gives the worker something to do.
+    pub async fn command(&self, command: Command) -> Result<(), Gone> {
+        self.commands.send(command).await.map_err(|_| Gone)
+    }
+
+    /// Asks the worker and waits for its reply.
+    pub async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.command(command(reply)).await?;
+        answer.await.map_err(|_| Gone)
+    }
+}

@@ -1,0 +1,182 @@
+//! A foreign client: a process that reports by JSON lines and takes commands by lines.
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::{OnceCell, mpsc};
+
+/// Nothing that is waited for takes this long, even on a loaded machine.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Lines not read yet. When full, the reader waits, and the client after it.
+const LINE_CAPACITY: usize = 4_096;
+
+/// Which foreign client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Client {
+    /// PyPI `livekit`: libwebrtc.
+    Python,
+    /// npm `livekit-client` in Chromium with its fake devices.
+    Browser,
+}
+
+/// Which of LiveKit's two addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// `/rtc/v1`: one peer connection.
+    One,
+    /// `/rtc`: two.
+    Two,
+}
+
+/// A running client.
+pub struct Peer {
+    /// For messages of failing tests.
+    name: String,
+    child: Child,
+    input: ChildStdin,
+    lines: mpsc::Receiver<Value>,
+    seen: Vec<Value>,
+}
+
+fn here() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Where the Python environment lives: beside cargo's own output.
+fn environment() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    target.unwrap_or_else(|| here().join("../../target")).join("interop")
+}
+
+async fn set_up() -> Result<()> {
+    static DONE: OnceCell<()> = OnceCell::const_new();
+    DONE.get_or_try_init(|| async {
+        let status = Command::new(here().join("setup")).arg(environment()).status().await?;
+        if status.success() { Ok(()) } else { bail!("tests/interop/setup failed") }
+    })
+    .await
+    .copied()
+}
+
+impl Peer {
+    /// Starts a client that joins with `token` and publishes a voice and a picture in `codec` (`none`: only receives).
+    pub async fn start(client: Client, name: &str, url: &str, token: &str, wire: Wire, codec: &str) -> Result<Self> {
+        set_up().await?;
+        let mut command = match client {
+            Client::Python => {
+                let mut command = Command::new(environment().join("python/bin/python"));
+                command.arg(here().join("clients/peer.py"));
+                command
+            }
+            Client::Browser => {
+                let mut command = Command::new("node");
+                command.arg(here().join("clients/peer.mjs"));
+                command
+            }
+        };
+        let wire = match wire {
+            Wire::One => "one",
+            Wire::Two => "two",
+        };
+        let mut child = command
+            .args([url, token, wire, codec])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(if std::env::var_os("INTEROP_STDERR").is_some() { Stdio::inherit() } else { Stdio::null() })
+            .kill_on_drop(true)
+            .spawn()
+            .context("a foreign client cannot be started")?;
+        let input = child.stdin.take().context("no standard input")?;
+        let mut output = BufReader::new(child.stdout.take().context("no standard output")?).lines();
+        let (sender, lines) = mpsc::channel(LINE_CAPACITY);
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = output.next_line().await {
+                let Ok(value) = serde_json::from_str(&line) else { continue };
+                if sender.send(value).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { name: name.into(), child, input, lines, seen: Vec::new() })
+    }
+
+    /// Sends a command line.
+    pub async fn command(&mut self, line: &str) -> Result<()> {
+        Ok(self.input.write_all(format!("{line}\n").as_bytes()).await?)
+    }
+
+    /// Kills the process without a goodbye.
+    pub async fn kill(&mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// Waits for a report that `fits`, from now on or already seen.
+    pub async fn wait(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Result<Value> {
+        if let Some(found) = self.seen.iter().find(|value| fits(value)) {
+            return Ok(found.clone());
+        }
+        self.wait_new(what, fits).await
+    }
+
+    /// Waits for a report that `fits` and has not been read yet.
+    pub async fn wait_new(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Result<Value> {
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        loop {
+            match tokio::time::timeout_at(deadline, self.lines.recv()).await {
+                Ok(Some(value)) => {
+                    self.seen.push(value.clone());
+                    if fits(&value) {
+                        return Ok(value);
+                    }
+                }
+                Ok(None) => bail!("{} ended before: {what}; last {:?}", self.name, self.tail()),
+                Err(_) => bail!("{} never told: {what}; last {:?}", self.name, self.tail()),
+            }
+        }
+    }
+
+    fn tail(&self) -> Vec<String> {
+        self.seen.iter().rev().take(8).map(Value::to_string).collect()
+    }
+
+    /// Waits for `event`.
+    pub async fn event(&mut self, event: &str) -> Result<Value> {
+        self.wait(event, |value| value["event"] == event).await
+    }
+
+    /// Waits for `event` about `by`.
+    pub async fn event_by(&mut self, event: &str, by: &str) -> Result<Value> {
+        self.wait(&format!("{event} by {by}"), |value| value["event"] == event && value["by"] == by).await
+    }
+
+    /// Waits until a voice of `by` is really heard: loud, and where `hz` is given, at that pitch.
+    pub async fn hears(&mut self, by: &str, hz: Option<f64>) -> Result<Value> {
+        self.wait(&format!("the voice of {by}"), |value| {
+            let pitch = value["hz"].as_f64().unwrap_or_default();
+            value["event"] == "audio"
+                && value["by"] == by
+                && value["rms"].as_f64().unwrap_or_default() > 500.0
+                && hz.is_none_or(|hz| (pitch - hz).abs() < 20.0)
+        })
+        .await
+    }
+
+    /// Waits until pictures of `by` are really seen: of a size, with content, and moving.
+    pub async fn sees(&mut self, by: &str) -> Result<Value> {
+        self.wait(&format!("the picture of {by}"), |value| {
+            let number = |name: &str| value[name].as_u64().unwrap_or_default();
+            value["event"] == "video"
+                && value["by"] == by
+                && number("width") >= 160
+                && number("height") >= 90
+                && number("spread") > 40
+                && number("changed") >= 8
+        })
+        .await
+    }
+}

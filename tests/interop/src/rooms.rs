@@ -1,0 +1,87 @@
+//! A server that has nothing but embedded rooms.
+
+use anyhow::{Result, bail};
+use livekit_token::{AccessToken, VideoGrants};
+use serde_json::Value;
+use server::rooms::{Carrier as _, Rooms};
+use server::rooms::embedded::Embedded;
+use server::tokens::{ApiKey, Tokens};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+const KEY: &str = "devkey";
+const SECRET: &str = "a secret of the interop tests, long enough";
+
+/// Rooms on loopback, on free ports.
+pub struct TestServer {
+    addr: SocketAddr,
+    /// The rooms behind the trait, as the call plane sees them.
+    pub rooms: Arc<dyn Rooms>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl TestServer {
+    /// Starts one.
+    pub async fn start() -> Result<Self> {
+        let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".into());
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+        let own = ApiKey { key: "own".into(), secret: "the server's own secret, long enough too".into() };
+        let tokens = Arc::new(Tokens::new(own, &[ApiKey { key: KEY.into(), secret: SECRET.into() }]));
+        let (media, happened) = Media::start(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let rooms: Arc<dyn Rooms> = Arc::new(Embedded::new(media.clone(), happened, tokens.clone()));
+        let router = server::signal::router(media.clone(), tokens.clone()).merge(server::twirp::router(
+            rooms.clone(),
+            media,
+            tokens,
+        ));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let addr = listener.local_addr()?;
+        let task = tokio::spawn(async move {
+            let _ = axum::serve(listener, router).await;
+        });
+        Ok(Self { addr, rooms, task })
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("ws://{}", self.addr)
+    }
+
+    /// A token signed with the configured API key.
+    pub fn token(&self, room: &str, identity: &str) -> Result<String> {
+        let grants = VideoGrants { room_join: true, room: room.into(), ..VideoGrants::default() };
+        self.sign(identity, grants)
+    }
+
+    fn sign(&self, identity: &str, grants: VideoGrants) -> Result<String> {
+        let token = AccessToken::with_api_key(KEY, SECRET).with_identity(identity).with_name(identity);
+        Ok(token.with_grants(grants).to_jwt()?)
+    }
+
+    /// Calls `RoomService` in JSON with every administrative grant for `room`.
+    pub async fn twirp(&self, method: &str, room: &str, body: Value) -> Result<Value> {
+        let grants = VideoGrants {
+            room_admin: true,
+            room_create: true,
+            room_list: true,
+            room: room.into(),
+            ..VideoGrants::default()
+        };
+        let token = self.sign("admin", grants)?;
+        let url = format!("http://{}/twirp/livekit.RoomService/{method}", self.addr);
+        let response = reqwest::Client::new().post(url).bearer_auth(token).json(&body).send().await?;
+        let status = response.status();
+        let answer = response.json().await?;
+        if !status.is_success() {
+            bail!("{method}: {status} {answer}");
+        }
+        Ok(answer)
+    }
+}
