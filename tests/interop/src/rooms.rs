@@ -3,8 +3,8 @@
 use anyhow::{Result, bail};
 use livekit_token::{AccessToken, VideoGrants};
 use serde_json::Value;
-use server::rooms::{Carrier as _, Rooms};
 use server::rooms::embedded::Embedded;
+use server::rooms::{Carrier as _, Rooms};
 use server::tokens::{ApiKey, Tokens};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,13 +33,8 @@ impl TestServer {
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
         let own = ApiKey { key: "own".into(), secret: "the server's own secret, long enough too".into() };
         let tokens = Arc::new(Tokens::new(own, &[ApiKey { key: KEY.into(), secret: SECRET.into() }]));
-        let (media, happened) = Media::start(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-        let rooms: Arc<dyn Rooms> = Arc::new(Embedded::new(media.clone(), happened, tokens.clone()));
-        let router = server::signal::router(media.clone(), tokens.clone()).merge(server::twirp::router(
-            rooms.clone(),
-            media,
-            tokens,
-        ));
+        let embedded = Embedded::start(SocketAddr::from(([127, 0, 0, 1], 0)), tokens)?;
+        let (rooms, router) = (embedded.rooms(), embedded.router());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let addr = listener.local_addr()?;
         let task = tokio::spawn(async move {

@@ -112,7 +112,11 @@ impl Carrier for Embedded {
 
     fn router(&self) -> axum::Router {
         let (media, tokens) = (self.media.clone(), Arc::clone(&self.tokens));
-        crate::signal::router(media.clone(), Arc::clone(&tokens)).merge(crate::twirp::router(self.rooms(), media, tokens))
+        crate::signal::router(media.clone(), Arc::clone(&tokens)).merge(crate::twirp::router(
+            self.rooms(),
+            media,
+            tokens,
+        ))
     }
 
     fn media_addr(&self) -> SocketAddr {
