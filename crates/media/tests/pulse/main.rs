@@ -60,6 +60,7 @@ beside_a_server! {
     a_lost_device_ends_nothing_and_is_reopened => body_loss;
     a_dead_server_ends_nothing_and_is_found_again => body_server;
     the_watcher_tells_of_new_devices => body_watch;
+    a_device_is_closed_when_its_drop_returns => body_close;
 }
 
 fn pactl(arguments: &[&str]) -> String {
@@ -263,6 +264,23 @@ mod bodies {
         assert!(sinks("start", &dir).success());
         ear.wait_for_event(|s| matches!(s, DeviceState::Open { .. }));
         ear.wait_for(true, 10);
+    }
+
+    pub fn a_device_is_closed_when_its_drop_returns() {
+        for _ in 0..5 {
+            let mut ear = Ear::open(device("ahoy_a.monitor"));
+            let tone = Tone::play(device("ahoy_a"));
+            ear.wait_for(true, 5);
+            assert_eq!(pactl(&["list", "short", "source-outputs"]).lines().count(), 1);
+            let begun = Instant::now();
+            drop(ear);
+            let microphone = begun.elapsed();
+            assert_eq!(pactl(&["list", "short", "source-outputs"]), "", "the microphone is released");
+            let begun = Instant::now();
+            drop(tone);
+            println!("closed: microphone {microphone:?}, tone and speaker {:?}", begun.elapsed());
+            assert_eq!(pactl(&["list", "short", "sink-inputs"]), "", "the speaker is released");
+        }
     }
 
     pub fn the_watcher_tells_of_new_devices() {
