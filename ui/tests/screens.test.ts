@@ -191,6 +191,19 @@ describe('an incoming call', () => {
     await waitFor(() => expect(there('incoming-dialog')).toBe(true));
   });
 
+  it('closes the settings and takes away what was refused before', async () => {
+    await open('start');
+    shown.backend.refusals.set('call', { code: -1202, message: 'nobody with this id is known' });
+    await user.type(byId('dial-user'), 'zoe{Enter}');
+    await user.click(byId('rail-settings'));
+    expect(there('settings')).toBe(true);
+    await stage({ kind: 'incoming', call: 'c2', caller: 'emi', others: [], media: 'voice' });
+    await waitFor(() => expect(there('settings')).toBe(false));
+    expect(byId('incoming-dialog')).toBeVisible();
+    expect(there('incoming-error')).toBe(false);
+    expect(there('banner-refused')).toBe(false);
+  });
+
   it('goes when the caller gives up', async () => {
     await open('incoming-video');
     await stage({ kind: 'idle' });

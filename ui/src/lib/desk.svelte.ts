@@ -51,7 +51,7 @@ export class Desk {
   }
 
   async start(): Promise<void> {
-    this.#stops.push(await this.backend.onView((view) => (this.view = view)));
+    this.#stops.push(await this.backend.onView((view) => this.#take(view)));
     this.#stops.push(
       await this.backend.onLevels((levels) => {
         this.meters.set(levels.volume);
@@ -63,7 +63,19 @@ export class Desk {
     );
     // A view that came in the meantime is newer than the answer.
     const first = await this.backend.commands.getView();
-    this.view ??= first;
+    if (!this.view) this.#take(first);
+  }
+
+  #take(view: View): void {
+    const before = this.view?.stage.kind;
+    this.view = view;
+    if (before === view.stage.kind) return;
+    // What was refused belongs to the screen that asked.
+    this.refusal = null;
+    if (view.stage.kind === 'incoming') {
+      this.settingsOpen = false;
+      this.inviteOpen = false;
+    }
   }
 
   stop(): void {
