@@ -170,14 +170,17 @@ mod bodies {
         ear.wait_for(false, 5);
         let tone = Tone::play(DeviceChoice::System);
         ear.wait_for(true, 25);
-        // Loud without a hole for two seconds.
-        let mut holes = 0;
-        for _ in 0..100 {
-            let (_, samples) = ear.frame();
-            holes += samples.chunks(480).filter(|block| Level::of(block).dbfs() < -30.0).count();
+        // The ring's reserve grows with each underrun, so on a busy machine the first seconds may have holes; then two
+        // seconds in a row must have none. How many there were is a measurement and only printed.
+        let deadline = Instant::now() + PATIENCE;
+        let mut windows: Vec<usize> = Vec::new();
+        while !windows.ends_with(&[0, 0]) {
+            assert!(Instant::now() < deadline, "holes never end: {windows:?} pieces of 2.5 ms in each second");
+            // Pieces of a quarter block: a hole of one block lies on no grid, and two half-silent blocks would hide it.
+            let holes = |samples: Vec<f32>| samples.chunks(120).filter(|b| Level::of(b).dbfs() < -30.0).count();
+            windows.push((0..50).map(|_| holes(ear.frame().1)).sum());
         }
-        println!("holes of 10 ms in 2 s through PulseAudio: {holes}");
-        assert!(holes <= 4, "{holes}");
+        println!("silent pieces of 2.5 ms in each second through PulseAudio: {windows:?}");
         drop(tone);
         ear.wait_for(false, 10);
         latency();

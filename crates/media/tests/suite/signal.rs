@@ -44,9 +44,9 @@ pub fn voice(samples: usize) -> Vec<f32> {
         .collect()
 }
 
-/// Blocks of 10 ms that are silent.
+/// Pieces of 2.5 ms below −50 dBFS: silent, or concealment that has faded ([`voice`] never falls below −42). Shorter than a block: a gap of one block that straddles two would be missed.
 pub fn gaps(samples: &[f32]) -> usize {
-    samples.chunks_exact(480).filter(|b| b.iter().map(|s| s * s).sum::<f32>() / 480.0 < 1e-6).count()
+    samples.chunks_exact(120).filter(|b| b.iter().map(|s| s * s).sum::<f32>() / 120.0 < 1e-5).count()
 }
 
 /// Likeness of `a` and `b` shifted by `lag`.
@@ -80,4 +80,14 @@ pub fn lag(source: &[f32], heard: &[f32], reach: usize) -> (usize, f32) {
         .map(|lag| (lag, likeness(source, &heard[lag..])))
         .max_by(|a, b| a.1.total_cmp(&b.1))
         .unwrap_or((0, 0.0))
+}
+
+#[test]
+fn a_gap_is_found_wherever_it_lies() {
+    for offset in 0..480 {
+        let mut samples = voice(9_600);
+        assert_eq!(gaps(&samples), 0);
+        samples[4_800 + offset..5_280 + offset].fill(0.0);
+        assert!((3..=4).contains(&gaps(&samples)), "{offset}");
+    }
 }
