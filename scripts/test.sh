@@ -3,20 +3,8 @@
 
 TAURI_DRIVER=2.1.0
 
-# What the tests with foreign clients start: LiveKit's Python SDK (libwebrtc) and livekit-client in Chromium.
-foreign_clients() {
-    local print home=$STATE/interop
-    print=$(fingerprint tests/interop/requirements.txt tests/interop/package-lock.json)
-    export AHOY_INTEROP_PYTHON=$home/bin/python
-    stamped interop "$print" && [ -x "$AHOY_INTEROP_PYTHON" ] && return
-    step venv "installing LiveKit's Python client" install_python_client "$home" || return
-    step interop-npm "installing LiveKit's browser client" npm --prefix tests/interop ci --no-audit --no-fund --loglevel=error || return
-    stamp interop "$print"
-}
-
-install_python_client() {
-    rm -rf "$1" && python3 -m venv "$1" && "$1/bin/pip" install -q --disable-pip-version-check -r tests/interop/requirements.txt
-}
+# LiveKit's Python SDK (libwebrtc) and livekit-client, for the tests with foreign clients.
+foreign_clients() { step interop "installing foreign clients" tests/interop/setup "$TARGET/interop"; }
 
 # Sums of the closing lines of cargo test and vitest.
 count_tests() {
@@ -41,6 +29,8 @@ run_tests() {
     foreign_clients || FAILED+=("installing the foreign clients")
     cargo_tool tauri-driver "$TAURI_DRIVER" || FAILED+=("tauri-driver")
     if step test-build "building the programs and the tests" cargo build --locked --workspace --all-targets; then
+        # The window tests take the app that was just built.
+        export AHOY_APP=$TARGET/debug/ahoy
         show cargo-test "tests of the programs" cargo test --locked --workspace --no-fail-fast "$@" || FAILED+=("tests of the programs")
     else
         FAILED+=("building the programs and the tests")

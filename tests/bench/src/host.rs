@@ -55,6 +55,12 @@ impl Host {
             .env("GDK_BACKEND", "x11");
     }
 
+    /// Where the sound server listens.
+    #[must_use]
+    pub fn sound(&self) -> PathBuf {
+        socket(&self.runtime)
+    }
+
     /// Writes what the display shows, without the empty part around the window, as a PNG.
     pub fn photograph(&self, to: &Path) -> Result<()> {
         let taken = Command::new("import")

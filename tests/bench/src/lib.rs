@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod host;
+pub mod measure;
 pub mod process;
 pub mod server;
 pub mod table;

@@ -6,7 +6,6 @@ pub fn percentile(samples: &[f64], share: f64) -> Option<f64> {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
     let last = sorted.len().checked_sub(1)?;
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let at = (share.clamp(0.0, 1.0) * last as f64).round() as usize;
     sorted.get(at).copied()
 }
