@@ -108,6 +108,7 @@ pub(crate) fn picture(
             }
             if wanted && asked_at.is_none_or(|at| at.elapsed() > KEYFRAME_PATIENCE) {
                 asked_at = Some(Instant::now());
+                tracing::debug!("asking for a keyframe");
                 track.request_keyframe().await;
             }
         }

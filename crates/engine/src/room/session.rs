@@ -57,6 +57,8 @@ pub(super) struct Session {
     /// Lines that no track has been made for yet.
     lines: BTreeMap<Kind, (bool, watch::Sender<Option<Line>>)>,
     paused: bool,
+    /// The path works: what is sent before it does is lost, and a lost first keyframe costs the first picture.
+    connected: bool,
     roster: Roster,
     /// Media that came before its owner was announced.
     unowned: Vec<RemoteTrack>,
@@ -86,6 +88,7 @@ impl Session {
             own: BTreeMap::new(),
             lines,
             paused: false,
+            connected: false,
             roster: Roster::default(),
             unowned: Vec::new(),
             watched: BTreeMap::new(),
@@ -202,6 +205,7 @@ impl Session {
 
     async fn drop_connection(&mut self) {
         self.own.clear_into(&mut self.lines);
+        self.connected = false;
         self.inputs = None;
         self.transport_events = None;
         for sid in self.watched.keys().cloned().collect::<Vec<_>>() {
@@ -443,6 +447,10 @@ impl Session {
             TransportEvent::Path { down_since } => {
                 let since = down_since.map(|at| at.saturating_duration_since(self.started_at));
                 self.brain.handle_path(self.now(), since);
+                if since.is_none() {
+                    self.connected = true;
+                    self.open_lines().await;
+                }
             }
             TransportEvent::Candidate(candidate_init) => {
                 if let Some(signal) = &self.signal {
@@ -456,6 +464,7 @@ impl Session {
     }
 
     async fn take_track(&mut self, track: RemoteTrack) {
+        tracing::debug!(sid = %track.sid, kind = ?track.kind, codec = ?track.codec, "media arrives");
         let Some(identity) = self.roster.owner(&track.participant, &track.sid).map(str::to_owned) else {
             self.unowned.push(track);
             return;
@@ -520,7 +529,7 @@ impl Session {
 
     /// Opens the lines that may be open, and closes the others: the only place that lets media out.
     async fn open_lines(&mut self) {
-        let may = self.config.permitted && !self.paused;
+        let may = self.config.permitted && self.connected && !self.paused;
         for own in self.own.values() {
             let ready = may && own.on && own.published.is_some();
             let payload_type = if ready { own.track.payload_type().await } else { None };
@@ -576,6 +585,7 @@ async fn watch_keyframes(track: LocalTrack, reports: Reports) {
         return;
     }
     while track.keyframe_wanted().await.is_some() {
+        tracing::debug!("somebody wants a keyframe");
         if !reports.send(RoomEvent::KeyframeWanted).await {
             return;
         }
