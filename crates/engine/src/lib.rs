@@ -12,6 +12,7 @@ mod outgoing;
 mod quality;
 mod report;
 mod room;
+pub mod script;
 mod studio;
 
 pub use engine::{Engine, EngineConfig, Pictures};

@@ -1,7 +1,6 @@
 //! The scriptable client: commands as lines on standard input or from a TOML scenario, events as one JSON object a line.
 //! `docs/headless.md` lists both.
 
-mod command;
 mod options;
 mod picture;
 mod script;

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use media::{DeviceChoice, Synthetic};
+use engine::script::{camera_device, microphone, speaker};
+use media::DeviceChoice;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,7 +28,7 @@ pub(crate) struct Options {
     #[arg(long, value_parser = speaker)]
     pub(crate) speaker: Option<DeviceChoice>,
     /// Camera: FILE.y4m, pattern:LABEL, system, device:ID or none [default: pattern:USER]
-    #[arg(long, value_parser = camera)]
+    #[arg(long, value_parser = camera_device)]
     pub(crate) camera: Option<DeviceChoice>,
     /// Write what is heard to this WAV file (instead of --speaker)
     #[arg(long)]
@@ -87,7 +88,7 @@ impl Options {
         self.dump_picture = self.dump_picture.or(scenario.dump_picture);
         self.mic = read(self.mic, scenario.mic, microphone).map_err(wrong)?;
         self.speaker = read(self.speaker, scenario.speaker, speaker).map_err(wrong)?;
-        self.camera = read(self.camera, scenario.camera, camera).map_err(wrong)?;
+        self.camera = read(self.camera, scenario.camera, camera_device).map_err(wrong)?;
         self.commands = Some(scenario.commands);
         Ok(self)
     }
@@ -104,49 +105,9 @@ impl Options {
     }
 }
 
-fn common(text: &str) -> Option<DeviceChoice> {
-    match text {
-        "none" => Some(DeviceChoice::None),
-        "system" => Some(DeviceChoice::System),
-        _ => text.strip_prefix("device:").map(|id| DeviceChoice::Device(id.to_owned())),
-    }
-}
-
-/// Reads a microphone.
-pub(crate) fn microphone(text: &str) -> Result<DeviceChoice, String> {
-    if let Some(hertz) = text.strip_prefix("tone:") {
-        let hertz = hertz.parse().map_err(|_| format!("{hertz} is no number of hertz"))?;
-        return Ok(DeviceChoice::Synthetic(Synthetic::Tone(hertz)));
-    }
-    Ok(common(text).unwrap_or_else(|| DeviceChoice::File(text.into())))
-}
-
-/// Reads a speaker.
-pub(crate) fn speaker(text: &str) -> Result<DeviceChoice, String> {
-    Ok(common(text).unwrap_or_else(|| DeviceChoice::File(text.into())))
-}
-
-/// Reads a camera.
-pub(crate) fn camera(text: &str) -> Result<DeviceChoice, String> {
-    if let Some(label) = text.strip_prefix("pattern:") {
-        return Ok(DeviceChoice::Synthetic(Synthetic::Pattern(label.to_owned())));
-    }
-    Ok(common(text).unwrap_or_else(|| DeviceChoice::File(text.into())))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn devices_are_read_as_documented() {
-        assert_eq!(microphone("tone:440"), Ok(DeviceChoice::Synthetic(Synthetic::Tone(440))));
-        assert!(microphone("tone:high").is_err());
-        assert_eq!(speaker("none"), Ok(DeviceChoice::None));
-        assert_eq!(speaker("out.wav"), Ok(DeviceChoice::File("out.wav".into())));
-        assert_eq!(camera("pattern:bob"), Ok(DeviceChoice::Synthetic(Synthetic::Pattern("bob".into()))));
-        assert_eq!(camera("device:/dev/video0"), Ok(DeviceChoice::Device("/dev/video0".into())));
-    }
 
     #[test]
     fn an_unknown_setting_of_a_scenario_is_refused_by_name() {

@@ -1,17 +1,17 @@
 //! Runs the commands, prints the events.
 
-use super::command::Command;
 use super::options::Options;
 use super::picture::Screen;
 use anyhow::{Context, Result};
-use engine::api::{Answer, Intent, Refusal, Reported, Secret};
+use engine::api::{Intent, Reported, Secret};
+use engine::script::{Command, answer_line, event_line};
 use engine::{Engine, EngineConfig, Pictures};
 use media::{DeviceChoice, Synthetic};
 use protocol::{DeviceId, Event};
 use serde_json::{Value, json};
 use std::io::{BufRead, Write};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, watch};
 
 /// Lines that wait for the script; the reader waits, and whoever writes them.
@@ -165,16 +165,6 @@ impl Script {
     }
 }
 
-fn answer_line(verb: &str, answer: &Result<Answer, Refusal>) -> Value {
-    match answer {
-        Ok(Answer::Done) => json!({ "command": verb, "ok": true }),
-        Ok(Answer::Call(call)) => json!({ "command": verb, "ok": true, "callId": call }),
-        Err(refusal) => {
-            json!({ "command": verb, "ok": false, "code": refusal.code, "message": refusal.message })
-        }
-    }
-}
-
 /// Prints each event with its time, and remembers its name.
 async fn print_events(mut events: broadcast::Receiver<Reported>, names: watch::Sender<Vec<String>>, no_meters: bool) {
     loop {
@@ -190,12 +180,10 @@ async fn print_events(mut events: broadcast::Receiver<Reported>, names: watch::S
             reported.event,
             Event::OnUserVoiceVolumeChanged { .. } | Event::OnUserNetworkQualityChanged { .. }
         );
-        let Ok(Value::Object(mut line)) = serde_json::to_value(&reported.event) else { continue };
-        let name = line.get("event").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let at = reported.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        line.insert("at".to_owned(), json!(u64::try_from(at).unwrap_or(u64::MAX)));
+        let line = event_line(&reported);
+        let name = line["event"].as_str().unwrap_or_default().to_owned();
         if !(meter && no_meters) {
-            say(&Value::Object(line));
+            say(&line);
         }
         names.send_modify(|names| names.push(name));
     }

@@ -1,22 +1,28 @@
-//! One line of a script.
+//! What scripts write and read: one command a line in, one JSON object a line out. The headless client and the window
+//! speak the same lines; `docs/headless.md` lists them.
 
-use super::options;
-use engine::api::{Intent, Secret};
-use media::DeviceChoice;
+use crate::api::{Answer, Intent, Refusal, Reported, Secret};
+use media::{DeviceChoice, Synthetic};
 use protocol::{CallMediaType, RoomId, UserId};
+use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// A wait without a time ends after this.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a line asks for.
 #[derive(Clone, Debug)]
-pub(crate) enum Command {
+pub enum Command {
     /// Something that the engine does.
     Intent(Box<Intent>),
     /// Wait for an event by its documented name.
-    Wait { event: String, timeout: Duration },
+    Wait {
+        /// Which.
+        event: String,
+        /// At most so long.
+        timeout: Duration,
+    },
     /// Let time pass.
     Sleep(Duration),
     /// Print the numbers.
@@ -29,7 +35,10 @@ pub(crate) enum Command {
 
 impl Command {
     /// Reads a line; `None` for an empty one and for a `#` comment.
-    pub(crate) fn parse(line: &str) -> Result<Option<Self>, String> {
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong; it repeats no token.
+    pub fn parse(line: &str) -> Result<Option<Self>, String> {
         let mut words = line.split_whitespace();
         let Some(verb) = words.next().filter(|verb| !verb.starts_with('#')) else { return Ok(None) };
         let words: Vec<&str> = words.collect();
@@ -115,15 +124,77 @@ fn on(text: &str) -> Result<bool, String> {
 fn select(kind: &str, choice: &str) -> Result<Intent, String> {
     let read = |read: fn(&str) -> Result<DeviceChoice, String>| read(choice);
     match kind {
-        "mic" => Ok(Intent::SelectMicrophone(read(options::microphone)?)),
-        "speaker" => Ok(Intent::SelectSpeaker(read(options::speaker)?)),
-        "camera" => Ok(Intent::SelectCamera(read(options::camera)?)),
+        "mic" => Ok(Intent::SelectMicrophone(read(microphone)?)),
+        "speaker" => Ok(Intent::SelectSpeaker(read(speaker)?)),
+        "camera" => Ok(Intent::SelectCamera(read(self::camera_device)?)),
         _ => Err("mic, speaker or camera".to_owned()),
     }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
     text.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok()).ok_or_else(|| format!("{text} is no time"))
+}
+
+fn common(text: &str) -> Option<DeviceChoice> {
+    match text {
+        "none" => Some(DeviceChoice::None),
+        "system" => Some(DeviceChoice::System),
+        _ => text.strip_prefix("device:").map(|id| DeviceChoice::Device(id.to_owned())),
+    }
+}
+
+/// Reads a microphone: `FILE.wav`, `tone:HERTZ`, `system`, `device:ID` or `none`.
+///
+/// # Errors
+/// When a tone has no number.
+pub fn microphone(text: &str) -> Result<DeviceChoice, String> {
+    if let Some(hertz) = text.strip_prefix("tone:") {
+        let hertz = hertz.parse().map_err(|_| format!("{hertz} is no number of hertz"))?;
+        return Ok(DeviceChoice::Synthetic(Synthetic::Tone(hertz)));
+    }
+    Ok(common(text).unwrap_or_else(|| DeviceChoice::File(text.into())))
+}
+
+/// Reads a speaker: `FILE.wav`, `system`, `device:ID` or `none`.
+///
+/// # Errors
+/// None so far.
+pub fn speaker(text: &str) -> Result<DeviceChoice, String> {
+    Ok(common(text).unwrap_or_else(|| DeviceChoice::File(text.into())))
+}
+
+/// Reads a camera: `FILE.y4m`, `pattern:LABEL`, `system`, `device:ID` or `none`.
+///
+/// # Errors
+/// None so far.
+pub fn camera_device(text: &str) -> Result<DeviceChoice, String> {
+    if let Some(label) = text.strip_prefix("pattern:") {
+        return Ok(DeviceChoice::Synthetic(Synthetic::Pattern(label.to_owned())));
+    }
+    Ok(common(text).unwrap_or_else(|| DeviceChoice::File(text.into())))
+}
+
+/// What a script reads about its command.
+#[must_use]
+pub fn answer_line(verb: &str, answer: &Result<Answer, Refusal>) -> Value {
+    match answer {
+        Ok(Answer::Done) => json!({ "command": verb, "ok": true }),
+        Ok(Answer::Call(call)) => json!({ "command": verb, "ok": true, "callId": call }),
+        Err(refusal) => {
+            json!({ "command": verb, "ok": false, "code": refusal.code, "message": refusal.message })
+        }
+    }
+}
+
+/// An event as scripts read it: its documented form, and `at` in **milliseconds** since 1970.
+#[must_use]
+pub fn event_line(reported: &Reported) -> Value {
+    let mut line = serde_json::to_value(&reported.event).unwrap_or_default();
+    let at = reported.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    if let Value::Object(line) = &mut line {
+        line.insert("at".to_owned(), json!(u64::try_from(at).unwrap_or(u64::MAX)));
+    }
+    line
 }
 
 #[cfg(test)]
@@ -165,5 +236,23 @@ mod tests {
     fn a_token_never_shows() {
         let text = format!("{:?}", intent("enter-token ws://127.0.0.1:1 secret-token"));
         assert!(!text.contains("secret-token"), "{text}");
+    }
+
+    #[test]
+    fn devices_are_read_as_documented() {
+        assert_eq!(microphone("tone:440"), Ok(DeviceChoice::Synthetic(Synthetic::Tone(440))));
+        assert!(microphone("tone:high").is_err());
+        assert_eq!(speaker("none"), Ok(DeviceChoice::None));
+        assert_eq!(speaker("out.wav"), Ok(DeviceChoice::File("out.wav".into())));
+        assert_eq!(camera_device("pattern:bob"), Ok(DeviceChoice::Synthetic(Synthetic::Pattern("bob".into()))));
+        assert_eq!(camera_device("device:/dev/video0"), Ok(DeviceChoice::Device("/dev/video0".into())));
+    }
+
+    #[test]
+    fn an_event_line_has_its_name_its_fields_and_its_time() {
+        let event = protocol::Event::OnUserJoin { user_id: UserId::new("bob").expect("id") };
+        let reported = Reported { event, at: UNIX_EPOCH + Duration::from_millis(1_700_000_000_123) };
+        let line = json!({ "event": "onUserJoin", "userId": "bob", "at": 1_700_000_000_123_u64 });
+        assert_eq!(event_line(&reported), line);
     }
 }
