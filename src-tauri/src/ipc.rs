@@ -1,8 +1,7 @@
-//! The typed bridge to the web view: which commands and events there are, and the TypeScript made of them.
+//! The typed bridge to the web view: which commands and events there are, and the test that the committed
+//! TypeScript is the one made of them.
 
 use crate::{commands, view};
-use specta_typescript::Typescript;
-use std::path::Path;
 use tauri_specta::{Builder, ErrorHandlingMode, collect_commands, collect_events};
 
 /// All commands and events. Numbers that Rust counts in 64 bits are times and durations far below 2^53.
@@ -36,12 +35,27 @@ pub fn builder() -> Builder<tauri::Wry> {
         .disable_serde_phases()
 }
 
-/// Writes `bindings.ts`.
-///
-/// # Errors
-/// When a type has no TypeScript form or the file cannot be written.
-pub fn export(path: &Path) -> Result<(), specta_typescript::Error> {
-    let header = "// Generated from src-tauri/src/view.rs and commands.rs; refresh with `AHOY_WRITE_BINDINGS=1 cargo test -p tests-windows --test bindings`.\n/* eslint-disable */\n";
-    builder().export(Typescript::default().header(header), path)?;
-    Ok(())
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use specta_typescript::Typescript;
+    use std::path::Path;
+
+    /// Set, the test writes the committed file instead of comparing it.
+    const WRITE: &str = "AHOY_WRITE_BINDINGS";
+    const HEADER: &str = "// Generated from src-tauri/src/view.rs and commands.rs; refresh with `AHOY_WRITE_BINDINGS=1 cargo test -p ahoy bindings`.\n/* eslint-disable */\n";
+
+    #[test]
+    fn the_committed_bindings_are_the_generated_ones() {
+        let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("ui/src/bindings.ts");
+        let directory = tempfile::tempdir().expect("directory");
+        let fresh = directory.path().join("bindings.ts");
+        builder().export(Typescript::default().header(HEADER), &fresh).expect("bindings");
+        let fresh = std::fs::read_to_string(fresh).expect("bindings");
+        if std::env::var_os(WRITE).is_some() {
+            std::fs::write(&committed, &fresh).expect("written");
+        }
+        let committed = std::fs::read_to_string(committed).unwrap_or_default();
+        assert!(committed == fresh, "ui/src/bindings.ts is stale: run {WRITE}=1 cargo test -p ahoy bindings");
+    }
 }

@@ -368,10 +368,11 @@ pub enum KeptIn {
 }
 
 /// The embedded server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum HostView {
     /// Not started.
+    #[default]
     Off,
     /// On its way.
     Starting,

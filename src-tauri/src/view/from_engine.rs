@@ -2,7 +2,7 @@
 
 use super::*;
 use engine::api;
-use media::device::Synthetic;
+use media::Synthetic;
 use protocol::{CallEndReason, CallMediaType, CallRole, ExitReason, LeaveReason, NetworkQuality, RoomId, UserId};
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -25,6 +25,11 @@ impl From<api::Refusal> for Refusal {
 }
 
 impl Refusal {
+    /// The computer's own fault, not the person's (-1: general failure).
+    pub(crate) fn internal(why: impl ToString) -> Self {
+        Self { code: -1, message: why.to_string() }
+    }
+
     /// Something typed in is not what it should be.
     pub(crate) fn bad_parameter(why: impl ToString) -> Self {
         Self { code: BAD_PARAMETER, message: why.to_string() }
@@ -51,12 +56,9 @@ impl From<api::Stage> for StageView {
             api::Stage::Calling { call, callees, media, ringing } => {
                 Self::Calling { call: call.into(), callees: text(&callees), media: media.into(), ringing }
             }
-            api::Stage::Incoming { call, caller, others, media } => Self::Incoming {
-                call: call.into(),
-                caller: caller.into(),
-                others: text(&others),
-                media: media.into(),
-            },
+            api::Stage::Incoming { call, caller, others, media } => {
+                Self::Incoming { call: call.into(), caller: caller.into(), others: text(&others), media: media.into() }
+            }
             api::Stage::Entering { room } => Self::Entering { room },
             api::Stage::Live(live) => Self::Live { live: live.into() },
             api::Stage::Ended(ended) => Self::Ended { ended: ended.into() },

@@ -1,0 +1,205 @@
+//! What stands behind the window: the engine, the frame lane, the memory, the embedded server. No call logic.
+
+use crate::host::Host;
+use crate::lane::Lane;
+use crate::memory::{Memory, SignIn};
+use crate::view::{HostView, Invitation, Refusal, RememberedView, VideoLane, View};
+use engine::Engine;
+use engine::api::{Intent, Secret, Snapshot};
+use protocol::UserId;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Others are told and devices are released within this time when the window closes, or it closes all the same.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What the view has beside the engine's snapshot.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Surroundings {
+    remembered: Option<RememberedView>,
+    host: HostView,
+}
+
+/// The shell's parts; one for the life of the app.
+pub struct Shell {
+    engine: Engine,
+    lane: Lane,
+    memory: Memory,
+    host: Host,
+    surroundings: watch::Sender<Surroundings>,
+}
+
+impl Shell {
+    /// Joins the parts. Call it inside a tokio runtime.
+    pub async fn new(engine: Engine, lane: Lane, memory: Memory, host: Host) -> Arc<Self> {
+        engine.set_screen(lane.screen()).await;
+        let summary = memory.summary();
+        let surroundings = watch::Sender::new(Surroundings { remembered: summary, host: HostView::Off });
+        Arc::new(Self { engine, lane, memory, host, surroundings })
+    }
+
+    /// The engine, for its events and levels.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// What the screen shows now.
+    pub fn view(&self) -> View {
+        compose(&self.engine.snapshots().borrow(), &self.surroundings.borrow())
+    }
+
+    /// Views from now on, the present one first.
+    pub fn views(&self) -> Views {
+        Views { snapshots: self.engine.snapshots(), surroundings: self.surroundings.subscribe(), shown: None }
+    }
+
+    /// Hands an intent to the engine.
+    pub async fn request(&self, intent: Intent) -> Result<(), Refusal> {
+        self.engine.request(intent).await?;
+        Ok(())
+    }
+
+    /// Connects; remembers once the server has accepted.
+    pub async fn sign_in(&self, server: &str, user: UserId, ticket: Secret, remember: bool) -> Result<(), Refusal> {
+        let sign_in = SignIn { server: server.trim().to_owned(), user: user.to_string(), ticket: ticket.clone() };
+        let server = server_url(server)?;
+        self.request(Intent::SignIn { server, user, ticket }).await?;
+        if remember {
+            let memory = self.memory.clone();
+            self.remember(move || memory.keep(&sign_in)).await?;
+        }
+        Ok(())
+    }
+
+    /// Connects with what is remembered.
+    pub async fn sign_in_remembered(&self) -> Result<(), Refusal> {
+        let memory = self.memory.clone();
+        let recalled = tokio::task::spawn_blocking(move || memory.recall()).await.ok().flatten();
+        let Some(SignIn { server, user, ticket }) = recalled else {
+            return Err(Refusal::bad_parameter("This computer does not remember the ticket any more."));
+        };
+        let user = UserId::new(user).map_err(Refusal::bad_parameter)?;
+        self.sign_in(&server, user, ticket, false).await
+    }
+
+    /// Forgets what is remembered.
+    pub async fn forget_sign_in(&self) -> Result<(), Refusal> {
+        let memory = self.memory.clone();
+        self.remember(move || memory.forget()).await
+    }
+
+    /// Changes the memory where waiting does no harm, and shows what it holds then.
+    async fn remember(&self, change: impl FnOnce() -> anyhow::Result<()> + Send + 'static) -> Result<(), Refusal> {
+        let changed = tokio::task::spawn_blocking(change).await;
+        self.surroundings.send_modify(|around| around.remembered = self.memory.summary());
+        match changed {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Refusal::internal(format!("{error:#}"))),
+            Err(error) => Err(Refusal::internal(error)),
+        }
+    }
+
+    /// Starts the embedded server, once.
+    pub async fn host_start(&self) -> Result<(), Refusal> {
+        let show = |host| self.surroundings.send_modify(|around| around.host = host);
+        show(HostView::Starting);
+        match self.host.start().await {
+            Ok(url) => {
+                show(HostView::Running { url });
+                Ok(())
+            }
+            Err(error) => {
+                let refusal = Refusal::internal(format!("{error:#}"));
+                show(HostView::Failed { refusal: refusal.clone() });
+                Err(refusal)
+            }
+        }
+    }
+
+    /// What lets a user sign in at the embedded server.
+    pub async fn host_invite(&self, user: &UserId) -> Result<Invitation, Refusal> {
+        self.host.invite(user).await.map_err(|error| Refusal::bad_parameter(format!("{error:#}")))
+    }
+
+    /// Where pictures come from.
+    pub fn video_lane(&self) -> VideoLane {
+        self.lane.address()
+    }
+
+    /// Ends the call, tells the others, releases the devices, stops the embedded server.
+    pub async fn close(&self) {
+        let closed = tokio::time::timeout(CLOSE_TIMEOUT, async {
+            if let Err(refusal) = self.request(Intent::SignOut).await {
+                tracing::debug!(code = refusal.code, "nothing to sign out of");
+            }
+            self.host.stop().await;
+        });
+        if closed.await.is_err() {
+            tracing::warn!("closed without an answer from the server");
+        }
+    }
+}
+
+/// Views as they change; whoever is slow gets the latest.
+pub struct Views {
+    snapshots: watch::Receiver<Snapshot>,
+    surroundings: watch::Receiver<Surroundings>,
+    shown: Option<View>,
+}
+
+impl Views {
+    /// The next view that differs from the one before; `None` when the engine has stopped.
+    pub async fn next(&mut self) -> Option<View> {
+        loop {
+            let view = compose(&self.snapshots.borrow_and_update(), &self.surroundings.borrow_and_update());
+            if self.shown.as_ref() != Some(&view) {
+                self.shown = Some(view.clone());
+                return Some(view);
+            }
+            let changed = tokio::select! {
+                changed = self.snapshots.changed() => changed,
+                changed = self.surroundings.changed() => changed,
+            };
+            changed.ok()?;
+        }
+    }
+}
+
+fn compose(snapshot: &Snapshot, around: &Surroundings) -> View {
+    let Snapshot { session, stage, devices } = snapshot.clone();
+    View {
+        session: session.into(),
+        stage: stage.into(),
+        devices: devices.into(),
+        remembered: around.remembered.clone(),
+        host: around.host.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// The server's address as people type it: without a scheme it is `http`.
+fn server_url(text: &str) -> Result<url::Url, Refusal> {
+    let text = text.trim();
+    let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let url =
+        url::Url::parse(&whole).map_err(|_| Refusal::bad_parameter("A server address looks like http://name:port."))?;
+    match url.scheme() {
+        "http" | "https" if url.has_host() => Ok(url),
+        _ => Err(Refusal::bad_parameter("A server address begins with http:// or https://.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_address_needs_no_scheme() {
+        assert_eq!(server_url(" 127.0.0.1:7000 ").expect("address").as_str(), "http://127.0.0.1:7000/");
+        assert_eq!(server_url("https://calls.example").expect("address").as_str(), "https://calls.example/");
+        for wrong in ["", "ftp://calls.example", "http://", "file:///etc/passwd"] {
+            assert_eq!(server_url(wrong).expect_err(wrong).code, -1202);
+        }
+    }
+}
