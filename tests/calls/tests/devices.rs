@@ -156,8 +156,14 @@ async fn no_device_opens_before_the_accept_and_all_are_closed_before_the_end_is_
     let invited =
         alice.hear(|message| matches!(message, ServerMessage::Event { push: Push::Invited { .. }, .. })).await?;
     let ServerMessage::Event { push: Push::Invited { call_id, .. }, .. } = invited else { unreachable!() };
-    bob.wait("onEnterRoom").await?;
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    tokio::time::timeout(PATIENCE, async {
+        while bob.engine.report().await.round_trip_ms.is_none() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .context("no path while it rings")?;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(bob.engine.report().await.packets_sent, 0, "media left before anybody accepted");
     alice.request(Request::Accept { call_id }).await?;
     bob.wait("onCallBegin").await?;

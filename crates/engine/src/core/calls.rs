@@ -4,12 +4,14 @@ use super::membership::What;
 use super::{Core, Reply, SignedIn, own_refusal, refuse};
 use crate::api::{Answer, Ended, Refusal, Secret, Session};
 use crate::call_socket::{CallSocket, SocketInput};
+use crate::room::Renewal;
 use call::CallSession;
 use call::session::{CallState, Entry, Identity, Link, Output};
 use protocol::message::{PlaceCall, Reply as CallReply};
 use protocol::{CallId, CallMediaType, Code, Event, ExitReason, RequestId, RoomId, UserId};
 use room::client::Purpose;
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 /// Signing in must be answered within this time; longer than one lost connection attempt, shorter than patience.
 const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -20,6 +22,8 @@ pub(super) enum Waiting {
     Done(Reply),
     /// Placing a call.
     Call(Reply),
+    /// A fresh token for the room that this device is in.
+    Access(oneshot::Sender<Renewal>),
     /// Entering a room by its id.
     Room { room: RoomId, asked_at: Instant, reply: Reply },
 }
@@ -109,7 +113,11 @@ impl Core {
                     // A camera that is still open when the call is said to be over is a broken promise.
                     self.release_devices().await;
                 }
+                let begun = matches!(event, Event::OnCallBegin { .. });
                 self.report(event);
+                if begun {
+                    self.report_entered();
+                }
             }
             Output::PrepareRoom(entry) => self.prepare(entry),
             Output::EnterRoom(entry) => self.begin(entry),
@@ -179,6 +187,17 @@ impl Core {
                     self.release_devices().await;
                 }
                 let _ = reply.send(answer);
+            }
+            Waiting::Access(reply) => {
+                let renewal = match result {
+                    Ok(CallReply { access: Some(access), .. }) => access
+                        .url
+                        .parse()
+                        .map_or(Renewal::Refused, |url| Renewal::Granted { url, token: Secret(access.token) }),
+                    Ok(_) | Err(_) => Renewal::Refused,
+                };
+                // The session has stopped waiting.
+                let _ = reply.send(renewal);
             }
             Waiting::Room { room, asked_at, reply } => {
                 let answer = match result {
@@ -327,7 +346,9 @@ impl Core {
         let now = Instant::now();
         let from = self.accepted_at.unwrap_or(now);
         match &mut self.membership {
-            Some(membership) if membership.is_call(&entry.call) => membership.permit(from),
+            Some(membership) if membership.is_call(&entry.call) => {
+                membership.permit(from);
+            }
             _ => {
                 self.enter_call(entry, true);
                 if let Some(membership) = &mut self.membership {

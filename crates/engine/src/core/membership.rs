@@ -101,6 +101,8 @@ pub(super) struct Membership {
     /// Media may leave since then; the clock of the first voice and picture.
     pub(super) clock_from: Option<Instant>,
     pub(super) entered_at: Option<Instant>,
+    /// What entering took, until it is reported.
+    pub(super) entered_after: Option<Duration>,
     pub(super) began_at: std::time::SystemTime,
     pub(super) link: Link,
     pub(super) remotes: BTreeMap<UserId, Remote>,
@@ -124,6 +126,7 @@ impl Membership {
             room,
             clock_from: None,
             entered_at: None,
+            entered_after: None,
             began_at: std::time::SystemTime::now(),
             link: Link::Connecting,
             remotes: BTreeMap::new(),

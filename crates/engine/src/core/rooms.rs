@@ -1,12 +1,13 @@
 //! Entering and leaving rooms, what comes from them, and the own devices in them.
 
+use super::calls::Waiting;
 use super::membership::{Membership, Remote, Stream, What};
 use super::{Core, refuse};
 use crate::api::{Answer, Ended, Refusal, Secret};
 use crate::incoming::{self, IncomingEvent};
 use crate::outgoing::{self, OutgoingEvent};
 use crate::report::Report;
-use crate::room::{Kind, Member, MembershipId, RemoteTrack, RoomCommand, RoomConfig, RoomEvent, RoomHandle};
+use crate::room::{Kind, Member, MembershipId, RemoteTrack, Renewal, RoomCommand, RoomConfig, RoomEvent, RoomHandle};
 use base64::Engine as _;
 use media::{DeviceChoice, DeviceKind};
 use protocol::event::DeviceInfo;
@@ -14,6 +15,7 @@ use protocol::{Code, Event, ExitReason, RoomAccess, RoomId, UserId};
 use room::client::{Ending, Happened, Purpose};
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::oneshot;
 
 impl Core {
     // ---- in ----
@@ -35,6 +37,7 @@ impl Core {
             url,
             token,
             purpose,
+            renewable: what != What::Token,
             addresses: self.config.media_addresses.clone(),
             permitted,
             voice_on: self.microphone_wanted,
@@ -110,6 +113,24 @@ impl Core {
         self.device_states.clear();
     }
 
+    /// "Removed" is final for a membership: whoever wants back in asks the call plane first.
+    fn ask_for_access(&mut self, reply: oneshot::Sender<Renewal>) {
+        let Some(membership) = &self.membership else { return };
+        let Some(signed_in) = &mut self.signed_in else { return };
+        let asked = match &membership.what {
+            What::Call(_) => signed_in.calls.room_access(),
+            What::Room(room) => signed_in.calls.enter_room(room.clone(), true),
+            What::Token => return,
+        };
+        match asked {
+            Ok(id) => {
+                self.waiting.insert(id, Waiting::Access(reply));
+            }
+            // No call any more: nothing to come back to.
+            Err(_) => drop(reply.send(Renewal::Refused)),
+        }
+    }
+
     // ---- what rooms report ----
 
     pub(super) async fn handle_room(&mut self, id: MembershipId, event: RoomEvent) {
@@ -117,8 +138,10 @@ impl Core {
             match event {
                 RoomEvent::CloseDevices => leaving.command(RoomCommand::DevicesClosed),
                 RoomEvent::Happened(Happened::Ended(ending)) => {
-                    self.leaving.remove(&id);
-                    self.report_exit(ending);
+                    // A room that was only prepared was never entered as far as anybody knows.
+                    if self.leaving.remove(&id).is_some_and(|membership| membership.has_begun()) {
+                        self.report_exit(ending);
+                    }
                 }
                 _ => {}
             }
@@ -143,6 +166,7 @@ impl Core {
                     membership.end_stream(&sid);
                 }
             }
+            RoomEvent::AccessWanted(reply) => self.ask_for_access(reply),
             RoomEvent::KeyframeWanted => self.studio.force_keyframe(),
             RoomEvent::Quality(list) => {
                 if let Some(membership) = &mut self.membership {
@@ -173,6 +197,15 @@ impl Core {
         }
     }
 
+    /// A room that is prepared while it rings is reported as entered when the call begins.
+    pub(super) fn report_entered(&mut self) {
+        let Some(membership) = self.membership.as_mut().filter(|membership| membership.has_begun()) else { return };
+        if let Some(took) = membership.entered_after.take() {
+            let result = i64::try_from(took.as_millis()).unwrap_or(i64::MAX).max(1);
+            self.report(Event::OnEnterRoom { result });
+        }
+    }
+
     fn handle_happened(&mut self, happened: Happened) {
         let Some(membership) = &mut self.membership else { return };
         let remote = |membership: &mut Membership, identity: &str, change: &dyn Fn(&mut Remote)| {
@@ -181,8 +214,8 @@ impl Core {
         match happened {
             Happened::Entered(took) => {
                 membership.entered_at = Some(Instant::now());
-                let result = i64::try_from(took.as_millis()).unwrap_or(i64::MAX).max(1);
-                self.report(Event::OnEnterRoom { result });
+                membership.entered_after = Some(took);
+                self.report_entered();
             }
             Happened::Link(link) => membership.link = link,
             Happened::RemoteEntered(identity) => {

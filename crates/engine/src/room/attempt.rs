@@ -1,14 +1,18 @@
 //! Joining and resuming, off the session's loop: both may take seconds, and a person may leave meanwhile.
 
+use super::Renewal;
 use super::signal::{JoinError, ResumeError, Signal, SignalInputs};
 use super::transport::{Kind, Transport, TransportEvent};
 use crate::api::Secret;
 use livekit_protocol::JoinResponse;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use tokio::sync::mpsc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
 
 /// Events of a peer connection that wait for the session; see `Transport` for what happens beyond.
 const TRANSPORT_EVENT_CAPACITY: usize = 256;
+/// The call plane answers within this time, or the attempt has failed.
+const ACCESS_TIMEOUT: Duration = Duration::from_secs(5);
 /// Sections offered in the join, so that the first remote voice and picture need no second offer.
 const FIRST_SECTIONS: u32 = 1;
 
@@ -30,6 +34,16 @@ pub(super) enum Attempt {
 /// Opens a peer connection, sends its offer with the join and waits for the server's welcome.
 pub(super) async fn join(url: url::Url, token: Secret, addresses: Vec<SocketAddr>) -> Attempt {
     Attempt::Join(try_join(url, token, addresses).await.map(Box::new))
+}
+
+/// The same with a fresh token, which comes by way of the call plane.
+pub(super) async fn rejoin(access: oneshot::Receiver<Renewal>, addresses: Vec<SocketAddr>) -> Attempt {
+    match tokio::time::timeout(ACCESS_TIMEOUT, access).await {
+        Ok(Ok(Renewal::Granted { url, token })) => join(url, token, addresses).await,
+        Ok(Ok(Renewal::Refused)) => Attempt::Join(Err(JoinError::NotAllowed)),
+        // The call plane is out of reach as well.
+        Ok(Err(_)) | Err(_) => Attempt::Join(Err(JoinError::Unreachable)),
+    }
 }
 
 async fn try_join(url: url::Url, token: Secret, addresses: Vec<SocketAddr>) -> Result<Joined, JoinError> {

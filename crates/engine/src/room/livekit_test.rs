@@ -75,6 +75,7 @@ fn enter(server: &Server, identity: &str) -> (RoomHandle, mpsc::Receiver<(Member
         url: server.url.clone(),
         token: token(identity),
         purpose: Purpose::Room,
+        renewable: false,
         addresses: vec![],
         permitted: true,
         voice_on: true,

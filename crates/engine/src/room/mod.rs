@@ -18,7 +18,7 @@ use crate::api::Secret;
 use protocol::LeaveReason;
 use room::client::{Happened, Purpose};
 use std::net::SocketAddr;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use roster::Member;
 pub(crate) use transport::{Codec, Figures, Kind, LocalTrack, RemoteTrack, StreamFigures};
@@ -51,6 +51,8 @@ pub(crate) struct RoomConfig {
     pub(crate) url: url::Url,
     pub(crate) token: Secret,
     pub(crate) purpose: Purpose,
+    /// Entering again takes a fresh token from the call plane ([`RoomEvent::AccessWanted`]).
+    pub(crate) renewable: bool,
     /// Local addresses of media; empty: chosen by the server's address.
     pub(crate) addresses: Vec<SocketAddr>,
     /// Whether media may leave at once; else after [`RoomCommand::Permit`].
@@ -93,6 +95,8 @@ pub(crate) enum RoomEvent {
     Track { identity: String, track: RemoteTrack },
     /// A track is over.
     TrackEnded { sid: String },
+    /// A fresh token is needed to enter the same room again.
+    AccessWanted(oneshot::Sender<Renewal>),
     /// Somebody needs a keyframe of ours.
     KeyframeWanted,
     /// The server's own view of everybody's network, 0 poor to 3 lost, by identity.
@@ -101,6 +105,12 @@ pub(crate) enum RoomEvent {
     Speakers(Vec<(String, f32)>),
     /// Counters, every second.
     Figures(Figures),
+}
+
+/// The call plane's answer to a wish for a fresh token.
+pub(crate) enum Renewal {
+    Granted { url: url::Url, token: Secret },
+    Refused,
 }
 
 /// LiveKit's four levels.

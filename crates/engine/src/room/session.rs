@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 /// How often it is looked whether remote media moves. A tile may say "reconnecting" this much late.
@@ -57,6 +57,8 @@ pub(super) struct Session {
     /// Lines that no track has been made for yet.
     lines: BTreeMap<Kind, (bool, watch::Sender<Option<Line>>)>,
     paused: bool,
+    /// The room was entered once: entering it again needs a fresh token.
+    joined: bool,
     /// The path works: what is sent before it does is lost, and a lost first keyframe costs the first picture.
     connected: bool,
     roster: Roster,
@@ -88,6 +90,7 @@ impl Session {
             own: BTreeMap::new(),
             lines,
             paused: false,
+            joined: false,
             connected: false,
             roster: Roster::default(),
             unowned: Vec::new(),
@@ -156,8 +159,15 @@ impl Session {
         }
         self.close_lines();
         self.drop_connection().await;
-        let (url, token) = (self.config.url.clone(), self.config.token.clone());
-        self.attempt.spawn(attempt::join(url, token, self.config.addresses.clone()));
+        let (url, token, addresses) =
+            (self.config.url.clone(), self.config.token.clone(), self.config.addresses.clone());
+        if self.joined && self.config.renewable {
+            let (reply, access) = oneshot::channel();
+            self.report(RoomEvent::AccessWanted(reply)).await;
+            self.attempt.spawn(attempt::rejoin(access, addresses));
+        } else {
+            self.attempt.spawn(attempt::join(url, token, addresses));
+        }
     }
 
     fn begin_resume(&mut self) {
@@ -232,7 +242,7 @@ impl Session {
                 tracing::debug!(%error, "join");
                 use super::signal::JoinError;
                 let refusal = match error {
-                    JoinError::Refused(_) => Some(ERR_TOKEN),
+                    JoinError::Refused(_) | JoinError::NotAllowed => Some(ERR_TOKEN),
                     JoinError::TooOld => Some(ERR_ENTER),
                     JoinError::Unreachable => None,
                 };
@@ -248,6 +258,7 @@ impl Session {
 
     async fn handle_joined(&mut self, joined: Joined) {
         let Joined { signal, inputs, transport, transport_events, response } = joined;
+        self.joined = true;
         self.signal = Some(signal);
         self.inputs = Some(inputs);
         self.transport = Some(transport);
@@ -434,7 +445,9 @@ impl Session {
                 proto::ConnectionQuality::Poor => ServerQuality::Poor,
                 proto::ConnectionQuality::Lost => ServerQuality::Lost,
             };
-            Some((self.roster.identity(&info.participant_sid)?.to_owned(), quality))
+            let own = self.signal.as_ref().filter(|signal| signal.own_sid() == info.participant_sid);
+            let other = || self.roster.identity(&info.participant_sid).map(str::to_owned);
+            Some((own.map(Signal::own_identity).or_else(other)?, quality))
         });
         let named = named.collect();
         self.report(RoomEvent::Quality(named)).await;

@@ -20,6 +20,9 @@ pub(crate) enum JoinError {
     /// The server does not accept the token.
     #[error("the room server refused the token ({0})")]
     Refused(u16),
+    /// The call plane gives no fresh token: this user is no member any more.
+    #[error("this user may not enter the room again")]
+    NotAllowed,
     /// It does not speak `/rtc/v1`.
     #[error("the room server is too old")]
     TooOld,
@@ -123,6 +126,11 @@ impl Signal {
     /// Our own name in the server's updates.
     pub(crate) fn own_sid(&self) -> String {
         self.client.join_response().participant.map(|participant| participant.sid).unwrap_or_default()
+    }
+
+    /// Our own identity.
+    pub(crate) fn own_identity(&self) -> String {
+        self.client.join_response().participant.map(|participant| participant.identity).unwrap_or_default()
     }
 
     /// Closes the socket.

@@ -21,6 +21,11 @@ const H264: [(u8, u8, bool, u32); 7] = [
     (35, 36, false, 0x4d_00_1f),
 ];
 
+/// The second connectivity check follows so soon, each next one after twice the time. The first goes out with the answer
+/// and reaches clients that have not read the answer and cannot reply yet; with str0m's 250 ms they would all wait for
+/// the second. Shorter only adds packets.
+const FIRST_CHECK_INTERVAL: Duration = Duration::from_millis(30);
+
 const DEPENDENCY_DESCRIPTOR: &str =
     "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
 const DEPENDENCY_DESCRIPTOR_ID: u8 = 12;
@@ -28,6 +33,7 @@ const DEPENDENCY_DESCRIPTOR_ID: u8 = 12;
 /// A connection in RTP mode, H.264 announced first, with every extension that is passed on.
 pub(super) fn new_rtc(now: Instant) -> Rtc {
     let mut config = RtcConfig::new().set_rtp_mode(true).set_stats_interval(Some(STATS_INTERVAL)).clear_codecs();
+    config.set_initial_stun_rto(FIRST_CHECK_INTERVAL);
     let codecs = config.codec_config();
     codecs.enable_opus(true, false);
     for (pt, rtx, mode, profile) in H264 {
