@@ -7,6 +7,7 @@ use crate::secrets::Secrets;
 use crate::store::Store;
 use crate::tokens::{ApiKey, Tokens};
 use anyhow::{Context as _, Result};
+use axum::serve::ListenerExt as _;
 use protocol::UserId;
 use protocol::usersig::TicketKey;
 use std::net::SocketAddr;
@@ -148,6 +149,12 @@ async fn serve(listener: TcpListener, app: axum::Router, mut stopped: watch::Rec
         // An error means that the server is gone: stop as well.
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
+    // Small frames that wait for each other: with Nagle's algorithm each answer may take 40 ms longer.
+    let listener = listener.tap_io(|socket| {
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY");
+        }
+    });
     if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop).await {
         tracing::error!(%error, "HTTP has stopped");
     }
