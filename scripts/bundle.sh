@@ -15,7 +15,7 @@ tauri_cli() {
 bundle() {
     local kinds=deb,rpm
     [ "$(uname -s)" = Darwin ] && kinds=app,dmg
-    install_for build bundle
+    install_for build
     build_ui || exit 1
     ui/node_modules/.bin/tauri --version >/dev/null 2>&1 || cargo_tool tauri-cli "$TAURI_CLI" || exit 1
     step bundle "building the release and its packages (minutes)" tauri_cli build --ci --bundles "${1:-$kinds}" || exit 1
