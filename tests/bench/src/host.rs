@@ -61,10 +61,24 @@ impl Host {
         socket(&self.runtime)
     }
 
-    /// Writes what the display shows, without the empty part around the window, as a PNG.
+    /// Whether a window has painted something yet: an empty one is of one colour.
+    #[must_use]
+    pub fn is_painted(&self) -> bool {
+        const FEW_COLOURS: usize = 16;
+        let mut command = Command::new("import");
+        command.args(["-display", &self.number, "-window", "root", "-silent", "-depth", "8", "rgb:-"]);
+        let Ok(output) = command.stderr(Stdio::null()).output() else { return false };
+        let mut colours = std::collections::BTreeSet::new();
+        output
+            .stdout
+            .chunks_exact(3)
+            .any(|pixel| colours.insert([pixel[0], pixel[1], pixel[2]]) && colours.len() > FEW_COLOURS)
+    }
+
+    /// Writes what the display shows as a PNG.
     pub fn photograph(&self, to: &Path) -> Result<()> {
         let taken = Command::new("import")
-            .args(["-display", &self.number, "-window", "root", "-silent", "-trim", "+repage"])
+            .args(["-display", &self.number, "-window", "root", "-silent"])
             .arg(to)
             .status()
             .context("import (ImageMagick) takes the picture")?;
@@ -77,10 +91,10 @@ fn socket(runtime: &Path) -> PathBuf {
     runtime.join("pulse/native")
 }
 
-/// Xvfb chooses a free number itself and tells it.
+/// As large as the window is when it opens: nothing is seen around it. Xvfb chooses a free number itself and tells it.
 fn start_display() -> Result<(Process, String)> {
     let mut command = Command::new("Xvfb");
-    command.args(["-displayfd", "1", "-screen", "0", "1280x900x24", "-nolisten", "tcp", "-noreset"]);
+    command.args(["-displayfd", "1", "-screen", "0", "1120x760x24", "-nolisten", "tcp", "-noreset"]);
     let mut display = Process::start("Xvfb", command.stdout(Stdio::piped()).stderr(Stdio::null()))?;
     let output = display.child().stdout.take().context("the display's output is a pipe")?;
     let mut line = String::new();

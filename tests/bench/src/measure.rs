@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// Everything that a call brings about happens within this, or the measurement has failed.
 pub const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// A person needs this long to answer, at the least; the caller's side uses the time.
+const RING: Duration = Duration::from_millis(700);
+
 /// A headless client that is signed in; `more` are further flags.
 pub fn headless(server: &Server, user: &str, more: &[&str], prepare: impl FnOnce(&mut Command)) -> Result<Client> {
     let mut command = Command::new(program("ahoy-headless")?);
@@ -34,6 +37,7 @@ pub fn connect(caller: &mut Client, callee: &mut Client) -> Result<(Instant, [us
     let since = [caller.history.len(), callee.history.len()];
     caller.say(&format!("call {} video", callee.user()))?;
     callee.wait_for_event(since[1], STEP_TIMEOUT, "onCallReceived")?;
+    std::thread::sleep(RING);
     let accepted = callee.say("accept")?;
     for name in ["onFirstAudioFrame", "onFirstVideoFrame"] {
         caller.wait_for_event(since[0], STEP_TIMEOUT, name)?;

@@ -19,11 +19,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it over this data folder. `more` are further flags of `serve`.
+    /// Starts it over this data folder, with its log there too. `more` are further flags of `serve`.
     pub fn start(data: &Path, more: &[&str]) -> Result<Self> {
         let mut command = Command::new(program("ahoy-server")?);
         command.args(["serve", "--listen", "127.0.0.1:0", "--media", "127.0.0.1:0", "--data-dir"]).arg(data).args(more);
-        let mut process = Process::start("ahoy-server", command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+        let log = std::fs::File::create(data.join("server.log"))?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        let mut process = Process::start("ahoy-server", &mut command)?;
         let output = process.child().stdout.take().context("the server's output is a pipe")?;
         let (tell, told) = std::sync::mpsc::sync_channel(1);
         std::thread::spawn(move || {

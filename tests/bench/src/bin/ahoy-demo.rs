@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 use tests_bench::client::{Client, Line};
 use tests_bench::host::Host;
-use tests_bench::process::{Process, program};
+use tests_bench::process::{Process, program, wait_until};
 use tests_bench::server::Server;
 use tests_bench::table::Table;
 
@@ -18,6 +18,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 /// Between attempts to call while a window is not signed in yet.
 const RETRY_INTERVAL: Duration = Duration::from_millis(300);
+/// Nobody answers at once; the windows are photographed meanwhile.
+const RING: Duration = Duration::from_millis(1500);
 /// Louder than this (0–100) is a voice and no hiss.
 const HEARD_LEVEL: u64 = 5;
 
@@ -90,7 +92,7 @@ fn windows(folder: &Path) -> Result<()> {
 struct Person {
     client: Client,
     host: Host,
-    picture: PathBuf,
+    folder: PathBuf,
 }
 
 impl Person {
@@ -105,7 +107,12 @@ impl Person {
         }
         command.args(["--events", "-", "--commands"]);
         let client = Client::start(user, &mut command)?;
-        Ok(Self { client, host, picture: folder.join(format!("{user}.png")) })
+        Ok(Self { client, host, folder: folder.to_owned() })
+    }
+
+    /// Where the picture of this moment is kept.
+    fn picture(&self, moment: &str) -> PathBuf {
+        self.folder.join(format!("{}-{moment}.png", self.client.user()))
     }
 
     fn stats(&mut self) -> Result<Value> {
@@ -136,10 +143,21 @@ fn call(folder: &Path, talk: Duration) -> Result<bool> {
     let server = Server::start(&data, &[])?;
     let mut alice = Person::arrive(&server, "alice", 210.0, &folder)?;
     let mut bob = Person::arrive(&server, "bob", 120.0, &folder)?;
+    for person in [&alice, &bob] {
+        ensure!(
+            wait_until(START_TIMEOUT, || person.host.is_painted()),
+            "the window of {} stays empty",
+            person.client.user()
+        );
+    }
     let began = Instant::now();
 
     ring(&mut alice.client)?;
     bob.client.wait_for_event(0, STEP_TIMEOUT, "onCallReceived")?;
+    std::thread::sleep(RING);
+    for person in [&alice, &bob] {
+        person.host.photograph(&person.picture("ringing"))?;
+    }
     let accepted = bob.client.say("accept")?;
     for person in [&mut alice, &mut bob] {
         person.client.wait_for_event(0, STEP_TIMEOUT, "onCallBegin")?;
@@ -151,7 +169,7 @@ fn call(folder: &Path, talk: Duration) -> Result<bool> {
     }
     std::thread::sleep(talk);
     for person in [&alice, &bob] {
-        person.host.photograph(&person.picture)?;
+        person.host.photograph(&person.picture("call"))?;
     }
     let stats = [alice.stats()?, bob.stats()?];
     alice.client.say("hangup")?;
@@ -166,7 +184,12 @@ fn call(folder: &Path, talk: Duration) -> Result<bool> {
 
     print_events(&[&alice.client, &bob.client], began, accepted);
     print_numbers(&[&alice, &bob], &stats);
-    println!("\nScreenshots\n  {}\n  {}", alice.picture.display(), bob.picture.display());
+    println!("\nScreenshots");
+    for person in [&alice, &bob] {
+        for moment in ["ringing", "call"] {
+            println!("  {}", person.picture(moment).display());
+        }
+    }
     let (a, b) = (alice.heard_and_saw("bob"), bob.heard_and_saw("alice"));
     let all = a == (true, true) && b == (true, true);
     let word = |yes| if yes { "yes" } else { "NO" };

@@ -18,7 +18,7 @@ const RATE: usize = 48_000;
 const STEP: f64 = 0.002;
 /// How long is recorded, and over how long one value of the delay is found.
 const RECORD: Duration = Duration::from_secs(24);
-const WINDOW: usize = 1500;
+const WINDOW: usize = 1000;
 /// The longest delay that is looked for, steps.
 const LONGEST: usize = 400;
 
