@@ -1,6 +1,6 @@
 // Runs in the browser: one livekit-client room, its devices Chromium's fake ones, everything reported by `report`.
 
-const { Room, RoomEvent, Track, DisconnectReason, DataPacket_Kind } = window.LivekitClient;
+const { Room, RoomEvent, Track, DisconnectReason, DataPacket_Kind, VideoQuality } = window.LivekitClient;
 const started = performance.now();
 const say = (event, fields = {}) =>
   window.report(JSON.stringify({ event, ms: Math.round((performance.now() - started) * 10) / 10, ...fields }));
@@ -56,7 +56,10 @@ function listen(track, by) {
   }, 500);
 }
 
-window.start = async ({ url, token, single, codec }) => {
+let options;
+
+window.start = async ({ url, token, single, codec, again }) => {
+  options = { url, single };
   room = new Room({ singlePeerConnection: single });
   room
     .on(RoomEvent.TrackSubscribed, (track, publication, participant) => {
@@ -81,14 +84,15 @@ window.start = async ({ url, token, single, codec }) => {
     .on(RoomEvent.Reconnecting, () => say("reconnecting"))
     .on(RoomEvent.Reconnected, () => say("reconnected"))
     .on(RoomEvent.Disconnected, (reason) => say("disconnected", { reason: DisconnectReason[reason] }));
-  say("connecting");
+  say("connecting", { again });
   await room.connect(url, token);
-  say("connected", { sid: room.localParticipant.sid });
+  say("connected", { again, sid: room.localParticipant.sid });
   if (codec !== "none") {
     await room.localParticipant.setMicrophoneEnabled(true);
-    await room.localParticipant.setCameraEnabled(true, { resolution: { width: 640, height: 360, frameRate: 15 } }, {
-      videoCodec: codec,
-      simulcast: codec.endsWith("simulcast"),
+    await room.localParticipant.setCameraEnabled(true, { resolution: { width: codec.endsWith("-simulcast") ? 1280 : 640, height: codec.endsWith("-simulcast") ? 720 : 360, frameRate: 15 } }, {
+      videoCodec: codec.replace("-simulcast", ""),
+      simulcast: codec.endsWith("-simulcast"),
+      backupCodec: false,
     });
     say("published");
   }
@@ -100,6 +104,15 @@ window.command = async (verb, rest) => {
     await me.publishData(new TextEncoder().encode(rest), { reliable: verb === "data" });
   } else if (verb === "mute" || verb === "unmute") {
     await me.setMicrophoneEnabled(verb === "unmute");
+  } else if (verb === "cut") {
+    await room.simulateScenario("signal-reconnect");
+  } else if (verb === "quality") {
+    const quality = { low: VideoQuality.LOW, high: VideoQuality.HIGH }[rest];
+    for (const one of room.remoteParticipants.values())
+      for (const publication of one.videoTrackPublications.values()) publication.setVideoQuality(quality);
+  } else if (verb === "again") {
+    await room.disconnect();
+    await window.start({ ...options, token: rest, codec: "none", again: true });
   } else if (verb === "leave") {
     await room.disconnect();
   }

@@ -1,7 +1,9 @@
 // A LiveKit participant out of the official browser client, in Debian's Chromium with its fake devices.
 //
-// Usage: node peer.mjs URL TOKEN one|two [h264|vp8|vp9|av1|none]
-// Writes one JSON object a line. Reads commands on standard input: `data TEXT`, `mute`, `unmute`, `leave`.
+// Usage: node peer.mjs URL TOKEN one|two [h264|h264-simulcast|vp8|vp8-simulcast|vp9|av1|none]
+// Writes one JSON object a line. Reads commands on standard input: `data TEXT`, `lossy TEXT`, `mute`, `unmute`,
+// `quality low|high` of what is received, `cut` (the signal socket breaks and is resumed), `again TOKEN` (leaves and
+// joins anew, receiving only), `leave`.
 
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";

@@ -2,7 +2,8 @@
 
 Usage: peer.py URL TOKEN one|two [h264|vp8|vp9|av1|none] [TONE_HZ]
 
-Writes one JSON object a line. Reads commands on standard input: `data TEXT`, `mute`, `unmute`, `leave`.
+Writes one JSON object a line. Reads commands on standard input: `data TEXT`, `lossy TEXT`, `mute`, `unmute`, `cut` (the
+signal socket breaks and is resumed), `again TOKEN` (leaves and joins anew, receiving only), `leave`.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from livekit import rtc
 WIDTH, HEIGHT, FPS = 640, 360, 15
 RATE, FRAME = 48_000, 480
 STARTED = time.monotonic()
+rejoining = False
 
 
 def say(event, **fields):
@@ -82,18 +84,8 @@ async def see(track, who):
             say("video", by=who, frames=frames, changed=changed, width=frame.width, height=frame.height, spread=spread)
 
 
-async def main():
-    url, token, wiring = sys.argv[1:4]
-    codec = sys.argv[4] if len(sys.argv) > 4 else "h264"
-    hz = float(sys.argv[5]) if len(sys.argv) > 5 else 440.0
-    room = rtc.Room()
-    tasks = set()
-    done = asyncio.Event()
-
-    def start(work):
-        task = asyncio.ensure_future(work)
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+def watch(room, start, done):
+    """Reports what happens in `room`; `start` runs work beside, `done` is set when the room is over."""
 
     @room.on("track_subscribed")
     def _(track, publication, participant):
@@ -143,7 +135,24 @@ async def main():
     @room.on("disconnected")
     def _(reason):
         say("disconnected", reason=rtc.DisconnectReason.Name(reason))
-        done.set()
+        if not rejoining:
+            done.set()
+
+    return room
+
+
+async def main():
+    url, token, wiring = sys.argv[1:4]
+    codec = sys.argv[4] if len(sys.argv) > 4 else "h264"
+    hz = float(sys.argv[5]) if len(sys.argv) > 5 else 440.0
+    tasks = set()
+    done = asyncio.Event()
+    room = watch(rtc.Room(), lambda work: start(work), done)
+
+    def start(work):
+        task = asyncio.ensure_future(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     say("connecting")
     await room.connect(url, token, rtc.RoomOptions(single_peer_connection=wiring == "one"))
@@ -156,7 +165,7 @@ async def main():
         start(send_picture(picture))
         microphone = rtc.LocalAudioTrack.create_audio_track("tone", voice)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, red=False, dtx=False)
-        voice_publication = await room.local_participant.publish_track(microphone, options)
+        await room.local_participant.publish_track(microphone, options)
         camera = rtc.LocalVideoTrack.create_video_track("picture", picture)
         options = rtc.TrackPublishOptions(
             source=rtc.TrackSource.SOURCE_CAMERA,
@@ -167,6 +176,8 @@ async def main():
         say("published")
 
     async def commands():
+        nonlocal room
+        global rejoining
         reader = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         while line := (await reader.readline()).decode().strip():
@@ -179,6 +190,16 @@ async def main():
                 microphone.mute()
             elif verb == "unmute":
                 microphone.unmute()
+            elif verb == "cut":
+                await room.simulate_scenario(rtc.SimulateScenarioKind.SIMULATE_SIGNAL_RECONNECT)
+            elif verb == "again":
+                rejoining = True
+                await room.disconnect()
+                room = watch(rtc.Room(), start, done)
+                rejoining = False
+                say("connecting", again=True)
+                await room.connect(url, rest, rtc.RoomOptions(single_peer_connection=wiring == "one"))
+                say("connected", again=True)
             elif verb == "leave":
                 await room.disconnect()
                 done.set()

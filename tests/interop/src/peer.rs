@@ -12,6 +12,9 @@ use tokio::sync::{OnceCell, mpsc};
 /// Nothing that is waited for takes this long, even on a loaded machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// Our own engine is asked for its numbers this often.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
 /// Lines not read yet. When full, the reader waits, and the client after it.
 const LINE_CAPACITY: usize = 4_096;
 
@@ -22,6 +25,8 @@ pub enum Client {
     Python,
     /// npm `livekit-client` in Chromium with its fake devices.
     Browser,
+    /// Our own engine without a window, to meet the others. It chooses wire and codec itself.
+    Headless,
 }
 
 /// Which of LiveKit's two addresses.
@@ -37,6 +42,7 @@ pub enum Wire {
 pub struct Peer {
     /// For messages of failing tests.
     name: String,
+    client: Client,
     child: Child,
     input: ChildStdin,
     lines: mpsc::Receiver<Value>,
@@ -63,6 +69,27 @@ async fn set_up() -> Result<()> {
     .copied()
 }
 
+/// Our own engine's program: from `AHOY_HEADLESS`, else built now, beside this test.
+async fn headless() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("AHOY_HEADLESS") {
+        return Ok(path.into());
+    }
+    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
+    let build = || async {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.args(["build", "--quiet", "--package", "engine", "--bin", "ahoy-headless"]).current_dir(here());
+        if !command.status().await?.success() {
+            bail!("ahoy-headless does not build");
+        }
+        // This test is target/PROFILE/deps/NAME.
+        let test = std::env::current_exe()?;
+        let profile = test.parent().and_then(Path::parent).context("a test outside of a target directory")?;
+        Ok(profile.join("ahoy-headless"))
+    };
+    BUILT.get_or_try_init(build).await.cloned()
+}
+
 impl Peer {
     /// Starts a client that joins with `token` and publishes a voice and a picture in `codec` (`none`: only receives).
     pub async fn start(client: Client, name: &str, url: &str, token: &str, wire: Wire, codec: &str) -> Result<Self> {
@@ -78,13 +105,20 @@ impl Peer {
                 command.arg(here().join("clients/peer.mjs"));
                 command
             }
+            Client::Headless => {
+                let mut command = Command::new(headless().await?);
+                command.args(["--mic", "tone:440", "--camera", &format!("pattern:{name}"), "--no-meters"]);
+                command
+            }
         };
         let wire = match wire {
             Wire::One => "one",
             Wire::Two => "two",
         };
+        if client != Client::Headless {
+            command.args([url, token, wire, codec]);
+        }
         let mut child = command
-            .args([url, token, wire, codec])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(if std::env::var_os("INTEROP_STDERR").is_some() { Stdio::inherit() } else { Stdio::null() })
@@ -102,7 +136,11 @@ impl Peer {
                 }
             }
         });
-        Ok(Self { name: name.into(), child, input, lines, seen: Vec::new() })
+        let mut peer = Self { name: name.into(), client, child, input, lines, seen: Vec::new() };
+        if client == Client::Headless {
+            peer.command(&format!("enter-token {url} {token}")).await?;
+        }
+        Ok(peer)
     }
 
     /// Sends a command line.
@@ -140,6 +178,14 @@ impl Peer {
         }
     }
 
+    /// Whether a report that `fits` has been read or waits to be read.
+    pub fn has_seen(&mut self, fits: impl Fn(&Value) -> bool) -> bool {
+        while let Ok(value) = self.lines.try_recv() {
+            self.seen.push(value);
+        }
+        self.seen.iter().any(fits)
+    }
+
     fn tail(&self) -> Vec<String> {
         self.seen.iter().rev().take(8).map(Value::to_string).collect()
     }
@@ -154,8 +200,31 @@ impl Peer {
         self.wait(&format!("{event} by {by}"), |value| value["event"] == event && value["by"] == by).await
     }
 
+    /// Asks our own engine for its numbers until they fit.
+    async fn numbers(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Result<Value> {
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        loop {
+            self.command("stats").await?;
+            let line = self.wait_new("stats", |value| value["stats"].is_object()).await?;
+            if fits(&line["stats"]) {
+                return Ok(line["stats"].clone());
+            }
+            if tokio::time::Instant::now() > deadline {
+                bail!("{} never counted {what}: {}", self.name, line["stats"]);
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
     /// Waits until a voice of `by` is really heard: loud, and where `hz` is given, at that pitch.
     pub async fn hears(&mut self, by: &str, hz: Option<f64>) -> Result<Value> {
+        if self.client == Client::Headless {
+            let fits = |stats: &Value| {
+                let remote = &stats["remotes"][by];
+                remote["audioLevel"].as_u64() > Some(5) && remote["audioPackets"].as_u64() > Some(25)
+            };
+            return self.numbers(&format!("the voice of {by}"), fits).await;
+        }
         self.wait(&format!("the voice of {by}"), |value| {
             let pitch = value["hz"].as_f64().unwrap_or_default();
             value["event"] == "audio"
@@ -168,6 +237,14 @@ impl Peer {
 
     /// Waits until pictures of `by` are really seen: of a size, with content, and moving.
     pub async fn sees(&mut self, by: &str) -> Result<Value> {
+        if self.client == Client::Headless {
+            let fits = |stats: &Value| {
+                stats["remotes"][by]["videoFrames"].as_u64() > Some(10)
+                    && stats["decodedFrames"].as_u64() > Some(10)
+                    && stats["pictureSize"][0].as_u64() >= Some(160)
+            };
+            return self.numbers(&format!("the picture of {by}"), fits).await;
+        }
         self.wait(&format!("the picture of {by}"), |value| {
             let number = |name: &str| value[name].as_u64().unwrap_or_default();
             value["event"] == "video"

@@ -6,9 +6,9 @@ use livekit_protocol as proto;
 use proto::{TrackSource, TrackType};
 use std::time::{Duration, Instant};
 
-/// Keyframes of one track are asked for at most this often. Lower: a lossy subscriber makes everybody's picture
-/// coarse; higher: newcomers wait longer.
-pub(super) const KEYFRAME_INTERVAL: Duration = Duration::from_millis(250);
+/// Keyframes of one track are asked for at most this often. Higher: newcomers wait longer; lower than 300 ms: libwebrtc
+/// drops a request that follows another sooner, without a word.
+pub(super) const KEYFRAME_INTERVAL: Duration = Duration::from_millis(350);
 
 #[derive(Clone, Debug)]
 pub(super) struct Track {

@@ -447,7 +447,8 @@ impl Host {
             keyframe: readable.starts_keyframe(&packet.payload),
             arrived: packet.timestamp,
         };
-        let needs_keyframe = route.aim(&incoming);
+        route.aim(&incoming);
+        let mut needs_keyframe = false;
         for (subscriber, subscription) in &mut route.subscribers {
             let Some(peer) = self.peers.get_mut(subscriber) else { continue };
             let role = if peer.wiring == Wiring::One { Role::Single } else { Role::Subscriber };
@@ -459,7 +460,10 @@ impl Host {
             else {
                 continue;
             };
-            let Some(out) = subscription.step(&spec, incoming) else { continue };
+            let step = subscription.step(&spec, incoming);
+            // Asked again until one comes: requests and answers get lost, and publishers drop requests, too.
+            needs_keyframe |= subscription.is_waiting();
+            let Some(out) = step else { continue };
             let write = RtpWrite::new(pt, out.sequence.into(), out.timestamp, packet.timestamp, packet.payload.clone())
                 .marker(packet.header.marker)
                 .ext_vals(codecs::passed_on(&packet.header.ext_vals))

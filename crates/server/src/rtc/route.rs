@@ -49,6 +49,11 @@ impl Subscription {
         }
     }
 
+    /// Whether only a keyframe will bring what is wanted.
+    pub fn is_waiting(&self) -> bool {
+        self.forward.as_ref().is_some_and(Forward::is_waiting)
+    }
+
     /// Whether, and under which numbers, a packet goes to this subscriber.
     pub fn step(&mut self, spec: &CodecSpec, packet: Incoming) -> Option<Outgoing> {
         let forward = self.forward.get_or_insert_with(|| {
@@ -63,18 +68,15 @@ impl Subscription {
 }
 
 impl Route {
-    /// Notes a packet and aims every subscription at the best layer that flows. True if somebody then waits for a
-    /// keyframe that nobody has asked for.
-    pub fn aim(&mut self, packet: &Incoming) -> bool {
-        let is_new = self.layers.note(packet.layer, packet.arrived);
-        let mut needs_keyframe = false;
+    /// Notes a packet and aims every subscription at the best layer that flows.
+    pub fn aim(&mut self, packet: &Incoming) {
+        self.layers.note(packet.layer, packet.arrived);
         for subscription in self.subscribers.values_mut() {
             let best = self.layers.best(subscription.settings.most, packet.arrived).unwrap_or(packet.layer);
-            let Some(forward) = &mut subscription.forward else { continue };
-            let was_waiting = forward.is_waiting();
-            needs_keyframe |= forward.set_target(best) && (!was_waiting || is_new);
+            if let Some(forward) = &mut subscription.forward {
+                forward.set_target(best);
+            }
         }
-        needs_keyframe
     }
 
     /// The layers of which keyframes help somebody: those that are wanted.
