@@ -12,7 +12,7 @@ const FILE_LIMIT: usize = 7;
 /// Lines that may wait for the disk. Full: further lines are dropped and counted, the app goes on.
 const LINE_CAPACITY: usize = 8192;
 /// Libraries that speak of every packet are kept short unless `AHOY_LOG` asks for more.
-const DEFAULT_FILTER: &str = "info,rtc=warn,webrtc=warn,str0m=warn,zbus=warn";
+const DEFAULT_FILTER: &str = "info,rtc=error,rtc_ice=error,webrtc=warn,str0m=warn,zbus=warn";
 
 /// Writes what waits to disk when it is dropped.
 pub struct LogGuard(Option<WorkerGuard>);
