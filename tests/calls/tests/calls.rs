@@ -1,4 +1,5 @@
 //! Calls between two engines through the real server.
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test looks at the events it is about")]
 
 use anyhow::{Context, Result};
 use engine::api::{Ended, Intent, Stage};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use tests_calls::{House, PATIENCE, Person, Proxy, melody, strongest_tones};
 
 fn user(name: &str) -> UserId {
-    UserId::new(name).unwrap()
+    UserId::new(name).expect("a short word")
 }
 
 /// Both are in and hear and see each other.

@@ -227,7 +227,6 @@ impl Core {
         Ok(&mut signed_in.calls)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of one intent")]
     pub(super) fn place_call(
         &mut self,
         callees: Vec<UserId>,

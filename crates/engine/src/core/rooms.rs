@@ -134,18 +134,8 @@ impl Core {
     // ---- what rooms report ----
 
     pub(super) async fn handle_room(&mut self, id: MembershipId, event: RoomEvent) {
-        if let Some(leaving) = self.leaving.get(&id) {
-            match event {
-                RoomEvent::CloseDevices => leaving.command(RoomCommand::DevicesClosed),
-                RoomEvent::Happened(Happened::Ended(ending)) => {
-                    // A room that was only prepared was never entered as far as anybody knows.
-                    if self.leaving.remove(&id).is_some_and(|membership| membership.has_begun()) {
-                        self.report_exit(ending);
-                    }
-                }
-                _ => {}
-            }
-            return;
+        if self.leaving.contains_key(&id) {
+            return self.handle_leaving(id, event);
         }
         if self.membership.as_ref().is_none_or(|membership| membership.id != id) {
             return;
@@ -193,6 +183,19 @@ impl Core {
                 if let Some(membership) = &mut self.membership {
                     membership.take_figures(figures);
                 }
+            }
+        }
+    }
+
+    /// Of a membership that is saying goodbye only its end is still news.
+    fn handle_leaving(&mut self, id: MembershipId, event: RoomEvent) {
+        if let (RoomEvent::CloseDevices, Some(leaving)) = (&event, self.leaving.get(&id)) {
+            leaving.command(RoomCommand::DevicesClosed);
+        } else if let RoomEvent::Happened(Happened::Ended(ending)) = event {
+            let begun = self.leaving.remove(&id).is_some_and(|membership| membership.has_begun());
+            // A room that was only prepared was never entered as far as anybody knows.
+            if begun {
+                self.report_exit(ending);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Two sessions in one room of LiveKit's own server, with made-up packets instead of codecs.
 //!
 //! Needs the server's program: `AHOY_LIVEKIT_SERVER=path cargo test -p engine livekit -- --ignored`.
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test looks at the events it is about")]
 
 use super::*;
 use bytes::Bytes;

@@ -1,12 +1,15 @@
 //! The body of one membership: obeys the brain, feeds it, and carries messages between signal, peer connection and core.
 
+mod sending;
+
 use super::attempt::{self, Attempt, Joined};
 use super::roster::{Change, Roster};
 use super::signal::{Request, Response, ResumeError, Signal, SignalInput, SignalInputs, description};
-use super::transport::{Kind, LocalTrack, RemoteTrack, Transport, TransportEvent};
+use super::transport::{Kind, RemoteTrack, Transport, TransportEvent};
 use super::{Line, Reports, RoomCommand, RoomConfig, RoomEvent, ServerQuality, leave_reason};
 use livekit_protocol as proto;
 use room::client::{Client, Output, Told};
+use sending::{ClearInto as _, Own};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,15 +28,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 const ERR_TOKEN: i32 = -3320;
 /// TRTC `ERR_TRTC_ROOM_ENTER_FAIL`.
 const ERR_ENTER: i32 = -3301;
-
-/// One of our tracks.
-struct Own {
-    track: LocalTrack,
-    /// The server's name for it, once published.
-    published: Option<proto::TrackInfo>,
-    on: bool,
-    line: watch::Sender<Option<Line>>,
-}
 
 /// A remote track whose owner the server has not named yet, or that is watched for silence.
 struct Watched {
@@ -276,25 +270,6 @@ impl Session {
         self.publish().await;
     }
 
-    /// Announces our tracks and offers their sections.
-    async fn publish(&mut self) {
-        let (Some(signal), Some(transport)) = (&self.signal, &self.transport) else { return };
-        for (kind, (on, line)) in std::mem::take(&mut self.lines) {
-            let track = match transport.publish(kind).await {
-                Ok(track) => track,
-                Err(error) => {
-                    tracing::error!(%error, ?kind, "cannot publish");
-                    self.lines.insert(kind, (on, line));
-                    continue;
-                }
-            };
-            signal.send(Request::AddTrack(add_track(&track, on))).await;
-            tokio::spawn(watch_keyframes(track.clone(), self.reports.clone()));
-            self.own.insert(kind, Own { track, published: None, on, line });
-        }
-        self.negotiate().await;
-    }
-
     async fn handle_resumed(&mut self) {
         let (Some(signal), Some(transport)) = (self.signal.clone(), &mut self.transport) else { return };
         transport.forget_offer();
@@ -328,6 +303,7 @@ impl Session {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the wire's list grows; what is not named here changes nothing")]
     async fn handle_message(&mut self, message: Response) {
         match message {
             Response::Answer(answer) => self.handle_answer(answer.sdp).await,
@@ -509,98 +485,6 @@ impl Session {
         {
             let figures = transport.figures().await;
             self.report(RoomEvent::Figures(figures)).await;
-        }
-    }
-
-    // ---- what may leave ----
-
-    async fn handle_command(&mut self, command: RoomCommand) {
-        match command {
-            RoomCommand::Permit => {
-                self.config.permitted = true;
-                self.open_lines().await;
-            }
-            RoomCommand::Switch { kind, on } => self.switch(kind, on).await,
-            RoomCommand::Exit => self.brain.handle_exit(self.now()),
-            RoomCommand::DevicesClosed => self.brain.handle_devices_closed(self.now()),
-        }
-    }
-
-    async fn switch(&mut self, kind: Kind, on: bool) {
-        if let Some((wanted, _)) = self.lines.get_mut(&kind) {
-            *wanted = on;
-        }
-        if let Some(own) = self.own.get_mut(&kind) {
-            own.on = on;
-            if let (Some(signal), Some(track)) = (&self.signal, &own.published) {
-                let mute = proto::MuteTrackRequest { sid: track.sid.clone(), muted: !on };
-                signal.send(Request::Mute(mute)).await;
-            }
-        }
-        self.open_lines().await;
-    }
-
-    /// Opens the lines that may be open, and closes the others: the only place that lets media out.
-    async fn open_lines(&mut self) {
-        let may = self.config.permitted && self.connected && !self.paused;
-        for own in self.own.values() {
-            let ready = may && own.on && own.published.is_some();
-            let payload_type = if ready { own.track.payload_type().await } else { None };
-            let line = payload_type.map(|payload_type| Line { track: own.track.clone(), payload_type });
-            own.line.send_if_modified(|current| {
-                let changed = current.is_some() != line.is_some();
-                *current = line;
-                changed
-            });
-        }
-    }
-
-    fn close_lines(&mut self) {
-        for own in self.own.values() {
-            own.line.send_replace(None);
-        }
-    }
-}
-
-/// Gives the lines back for the next connection.
-trait ClearInto {
-    fn clear_into(&mut self, lines: &mut BTreeMap<Kind, (bool, watch::Sender<Option<Line>>)>);
-}
-
-impl ClearInto for BTreeMap<Kind, Own> {
-    fn clear_into(&mut self, lines: &mut BTreeMap<Kind, (bool, watch::Sender<Option<Line>>)>) {
-        for (kind, own) in std::mem::take(self) {
-            own.line.send_replace(None);
-            lines.insert(kind, (own.on, own.line));
-        }
-    }
-}
-
-fn add_track(track: &LocalTrack, on: bool) -> proto::AddTrackRequest {
-    let (name, kind, source) = match track.kind() {
-        Kind::Voice => ("microphone", proto::TrackType::Audio, proto::TrackSource::Microphone),
-        Kind::Picture => ("camera", proto::TrackType::Video, proto::TrackSource::Camera),
-    };
-    proto::AddTrackRequest {
-        cid: track.cid().to_owned(),
-        name: name.to_owned(),
-        r#type: kind as i32,
-        source: source as i32,
-        muted: !on,
-        // We send Opus with in-band FEC; RED would be negotiated and not sent.
-        disable_red: true,
-        ..Default::default()
-    }
-}
-
-async fn watch_keyframes(track: LocalTrack, reports: Reports) {
-    if track.kind() != Kind::Picture {
-        return;
-    }
-    while track.keyframe_wanted().await.is_some() {
-        tracing::debug!("somebody wants a keyframe");
-        if !reports.send(RoomEvent::KeyframeWanted).await {
-            return;
         }
     }
 }
