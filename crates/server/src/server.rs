@@ -8,8 +8,9 @@ use crate::store::Store;
 use crate::tokens::{ApiKey, Tokens};
 use anyhow::{Context as _, Result};
 use axum::serve::ListenerExt as _;
-use protocol::UserId;
+use call::switchboard::Settings;
 use protocol::usersig::TicketKey;
+use protocol::{Privileges, RoomId, UserId};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -29,6 +30,7 @@ pub struct Server {
     http_addr: SocketAddr,
     public_url: Option<url::Url>,
     ticket_key: Arc<TicketKey>,
+    tokens: Arc<Tokens>,
     carrier: Box<dyn Carrier>,
     plane: Plane,
     stop: watch::Sender<bool>,
@@ -57,18 +59,21 @@ impl Server {
         let store = Store::open(&config.data_dir)?;
         let ticket_key = Arc::new(ticket_key(&config, &secrets));
         let own = ApiKey { key: OWN_KEY.to_owned(), secret: secrets.room_secret };
-        let tokens = Arc::new(Tokens::new(own, &config.api_keys));
+        let tokens = Arc::new(Tokens::open(own, &config.api_keys, &config.data_dir)?);
 
         let listener = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("cannot listen on {} (HTTP and WebSocket)", config.listen))?;
         let http_addr = listener.local_addr()?;
-        let carrier = make(config.clone(), tokens).await?;
+        let carrier = make(config.clone(), Arc::clone(&tokens)).await?;
         let (stop, stopped) = watch::channel(false);
-        let (plane, input) = Plane::start(store, carrier.rooms(), config.heartbeat, stopped.clone())?;
+        let settings = Settings { heartbeat: config.heartbeat, map_key_required: config.require_map_key };
+        let (plane, input) = Plane::start(store, carrier.rooms(), settings, stopped.clone())?;
         let door = socket::Door {
             input,
             ticket_key: Arc::clone(&ticket_key),
+            map_key_required: config.require_map_key,
+            rooms: carrier.rooms(),
             heartbeat: config.heartbeat,
             stop: stopped.clone(),
             next_conn: Arc::new(AtomicU64::new(1)),
@@ -82,7 +87,16 @@ impl Server {
             .merge(carrier.router());
         let http = tokio::spawn(serve(listener, app, stopped));
         tracing::info!(http = %http_addr, media = %carrier.media_addr(), "serving");
-        Ok(Self { http_addr, public_url: config.public_url, ticket_key, carrier, plane, stop, http: Some(http) })
+        Ok(Self {
+            http_addr,
+            public_url: config.public_url,
+            ticket_key,
+            tokens,
+            carrier,
+            plane,
+            stop,
+            http: Some(http),
+        })
     }
 
     /// Where HTTP and WebSocket are served.
@@ -118,6 +132,12 @@ impl Server {
         self.ticket_key.mint(user, expire, SystemTime::now().into())
     }
 
+    /// A key with which `user` may do `privileges` in `room` (PrivateMapKey).
+    #[must_use]
+    pub fn mint_map_key(&self, user: &UserId, room: &RoomId, privileges: Privileges, expire: Duration) -> String {
+        self.ticket_key.mint_map_key(user, room, privileges, expire, SystemTime::now().into())
+    }
+
     /// Stops: no new connections, sockets closed, store closed, rooms gone. Calls go on after the next start.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
@@ -128,6 +148,7 @@ impl Server {
         }
         self.plane.join().await;
         self.carrier.shutdown().await;
+        self.tokens.close();
     }
 }
 
@@ -135,6 +156,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         // Dropped without a shutdown: everything ends by itself, a little later.
         self.stop.send_replace(true);
+        self.tokens.close();
     }
 }
 

@@ -1,9 +1,9 @@
-//! `ahoy-server`: serves, and mints tickets.
+//! `ahoy-server`: serves, and mints tickets and keys for rooms.
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
-use protocol::UserId;
-use protocol::usersig::DEFAULT_EXPIRE;
+use protocol::usersig::{self, TicketKey};
+use protocol::{Privileges, RoomId, UserId, map_key};
 use server::config::{Config, Layer};
 use server::{Secrets, Server};
 use std::io::Write as _;
@@ -28,6 +28,25 @@ enum Command {
         /// 1 to 32 characters of A-Z a-z 0-9 _ and -
         user: String,
         /// For how long it is valid, in seconds [default: 180 days]
+        #[arg(long, value_name = "SECS")]
+        expire: Option<u64>,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Mint a key with which USER may enter a room (PrivateMapKey), and print it.
+    MapKey {
+        /// 1 to 32 characters of A-Z a-z 0-9 _ and -
+        user: String,
+        /// The room's number
+        #[arg(long, value_name = "N", required_unless_present = "str_room", conflicts_with = "str_room")]
+        room: Option<u32>,
+        /// The room's name, if it has one and no number
+        #[arg(long, value_name = "NAME")]
+        str_room: Option<String>,
+        /// The sum of what is allowed: 1 create, 2 enter, 4 send and 8 receive voice, 16 and 32 pictures, 64 and 128 screens
+        #[arg(long, value_name = "BITS", default_value_t = 255, value_parser = clap::value_parser!(u32).range(0..=255))]
+        privileges: u32,
+        /// For how long it is valid, in seconds [default: 5 minutes]
         #[arg(long, value_name = "SECS")]
         expire: Option<u64>,
         #[command(flatten)]
@@ -62,6 +81,9 @@ struct Flags {
     /// Where clients reach this server, if it is not what they asked for [env: AHOY_PUBLIC_URL]
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// Rooms are entered with a PrivateMapKey only [env: AHOY_REQUIRE_MAP_KEY] [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    require_map_key: Option<String>,
 }
 
 impl Flags {
@@ -74,6 +96,7 @@ impl Flags {
             ("sdk-app-id", &self.sdk_app_id),
             ("ticket-key", &self.ticket_key),
             ("public-url", &self.public_url),
+            ("require-map-key", &self.require_map_key),
         ];
         for (key, value) in single {
             if let Some(value) = value {
@@ -93,6 +116,11 @@ impl Flags {
             None => Layer::default(),
         };
         Ok(self.layer()?.over(env).over(file).finish())
+    }
+
+    fn ticket_key(&self) -> Result<TicketKey> {
+        let config = self.config()?;
+        Ok(server::ticket_key(&config, &Secrets::load(&config.data_dir)?))
     }
 }
 
@@ -115,10 +143,19 @@ fn run(cli: Cli) -> Result<()> {
         }
         Command::Ticket { user, expire, flags } => {
             let user = UserId::new(user)?;
-            let config = flags.config()?;
-            let key = server::ticket_key(&config, &Secrets::load(&config.data_dir)?);
-            let expire = expire.map_or(DEFAULT_EXPIRE, Duration::from_secs);
-            println!("{}", key.mint(&user, expire, SystemTime::now().into()));
+            let expire = expire.map_or(usersig::DEFAULT_EXPIRE, Duration::from_secs);
+            println!("{}", flags.ticket_key()?.mint(&user, expire, SystemTime::now().into()));
+            Ok(())
+        }
+        Command::MapKey { user, room, str_room, privileges, expire, flags } => {
+            let user = UserId::new(user)?;
+            let room = match str_room {
+                Some(name) => RoomId::text(name)?,
+                None => RoomId::number(room.unwrap_or_default())?,
+            };
+            let expire = expire.map_or(map_key::DEFAULT_EXPIRE, Duration::from_secs);
+            let (privileges, now) = (Privileges(privileges), SystemTime::now().into());
+            println!("{}", flags.ticket_key()?.mint_map_key(&user, &room, privileges, expire, now));
             Ok(())
         }
     }
