@@ -84,6 +84,7 @@ async fn answers(http: &str, user: &str, ticket: &str, request: Option<Value>) -
         answers.push(loop {
             if let Message::Text(text) = socket.next().await.unwrap().unwrap() {
                 let answer: Value = serde_json::from_str(&text).unwrap();
+                // The heartbeat may come first.
                 if answer["type"] != "ping" {
                     break answer;
                 }
