@@ -198,7 +198,7 @@ impl Core {
     async fn handle_denied(&mut self, denied: Denied) {
         let (code, message) = match denied {
             Denied::Send(Kind::Voice) => (Code::NoPrivilege, "You may not send your voice in this room."),
-            Denied::Send(Kind::Picture) => (Code::NoVideoPrivilege, "You may not send a picture in this room."),
+            Denied::Send(Kind::Picture) => (Code::NoVideoPrivilege, Code::NoVideoPrivilege.sentence()),
             Denied::Receive => (Code::NoPrivilege, "You may not receive everything in this room."),
         };
         self.report(Event::OnError { code: code.number(), message: message.to_owned() });

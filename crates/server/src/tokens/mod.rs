@@ -124,7 +124,7 @@ impl Tokens {
         let issuer = Claims::from_unverified(token).map_err(|_| TokenError::Invalid)?.iss;
         let verifier = self.verifiers.get(&issuer).ok_or(TokenError::Invalid)?;
         // The only reasons left for a token of a known issuer: the signature or its times.
-        let claims = verifier.verify(token).map_err(|error| {
+        let mut claims = verifier.verify(token).map_err(|error| {
             let text = error_chain(&error);
             if text.contains("ExpiredSignature") || text.contains("ImmatureSignature") {
                 TokenError::Expired
@@ -138,6 +138,10 @@ impl Tokens {
         }
         if claims.video.room_join && !claims.video.room.is_empty() {
             ledger.remember(&claims.video.room, &claims.sub, token, claims.exp as u64, now());
+        }
+        if claims.iss != self.own.key {
+            // Ours alone to write: others say in grants what they allow.
+            claims.attributes.remove(PRIVILEGES_ATTRIBUTE);
         }
         Ok(claims)
     }
@@ -207,6 +211,24 @@ mod tests {
         let wrong_secret = ApiKey { key: "devkey".to_owned(), secret: "x".repeat(40) };
         assert_eq!(tokens.verify(&foreign(&wrong_secret, 60)), Err(TokenError::Invalid));
         assert_eq!(tokens.verify("no.token.atall"), Err(TokenError::Invalid));
+    }
+
+    #[test]
+    fn what_a_key_withholds_is_written_by_us_alone_and_outlives_a_renewal() {
+        let tokens = Tokens::new(pair("own"), &[pair("devkey")]);
+        let grants = Grants { privileges: protocol::Privileges(42), admin: false };
+        let claims = tokens.verify(&tokens.mint("r", "alice", grants).unwrap()).unwrap();
+        let renewed = tokens.verify(&tokens.renew(&claims).unwrap()).unwrap();
+        for claims in [claims, renewed] {
+            assert_eq!(claims.attributes.get(PRIVILEGES_ATTRIBUTE), Some(&"42".to_owned()));
+            assert!(!claims.video.can_publish() && claims.video.can_subscribe());
+        }
+        let grants = VideoGrants { room_join: true, room: "r".to_owned(), ..VideoGrants::default() };
+        let attributes = [(PRIVILEGES_ATTRIBUTE, "255"), ("seat", "4")];
+        let devkey = pair("devkey");
+        let foreign = AccessToken::with_api_key(&devkey.key, &devkey.secret).with_identity("bob").with_grants(grants);
+        let claims = tokens.verify(&foreign.with_attributes(attributes).to_jwt().unwrap()).unwrap();
+        assert_eq!(claims.attributes.into_iter().collect::<Vec<_>>(), [("seat".to_owned(), "4".to_owned())]);
     }
 
     #[test]
