@@ -40,6 +40,14 @@ pub struct Config {
     pub public_url: Option<url::Url>,
     /// Rooms are entered with a PrivateMapKey only.
     pub require_map_key: bool,
+    /// Receivers of LiveKit's webhooks.
+    pub webhook_urls: Vec<url::Url>,
+    /// Name of the API key that signs them, one of `api_keys`.
+    pub webhook_api_key: Option<String>,
+    /// Receivers of TRTC's event callbacks.
+    pub callback_urls: Vec<url::Url>,
+    /// Signs the callbacks; they are not signed where it is absent.
+    pub callback_key: Option<String>,
     /// How often clients are pinged.
     pub heartbeat: Duration,
 }
@@ -57,6 +65,10 @@ impl Default for Config {
             ticket_key: None,
             public_url: None,
             require_map_key: false,
+            webhook_urls: Vec::new(),
+            webhook_api_key: None,
+            callback_urls: Vec::new(),
+            callback_key: None,
             heartbeat: Duration::from_secs(10),
         }
     }
@@ -120,8 +132,23 @@ pub enum ConfigError {
 }
 
 /// Every key, as in the file. Flags are the same with `--`, variables in capitals with `AHOY_` and `_`.
-pub const KEYS: [&str; 8] =
-    ["listen", "media", "data-dir", "api-key", "sdk-app-id", "ticket-key", "public-url", "require-map-key"];
+pub const KEYS: [&str; 12] = [
+    "listen",
+    "media",
+    "data-dir",
+    "api-key",
+    "sdk-app-id",
+    "ticket-key",
+    "public-url",
+    "require-map-key",
+    "webhook-url",
+    "webhook-api-key",
+    "callback-url",
+    "callback-key",
+];
+
+/// The keys that take several values.
+const LISTS: [&str; 3] = ["api-key", "webhook-url", "callback-url"];
 
 /// What one place says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -131,18 +158,22 @@ pub struct Layer {
     data_dir: Option<PathBuf>,
     api_keys: Vec<ApiKey>,
     sdk_app_id: Option<u64>,
-    ticket_key: Option<TicketSecret>,
+    ticket_key: Option<Hidden>,
     public_url: Option<url::Url>,
     require_map_key: Option<bool>,
+    webhook_urls: Vec<url::Url>,
+    webhook_api_key: Option<String>,
+    callback_urls: Vec<url::Url>,
+    callback_key: Option<Hidden>,
 }
 
 /// Kept from `Debug`.
 #[derive(Clone, PartialEq, Eq)]
-struct TicketSecret(String);
+struct Hidden(String);
 
-impl std::fmt::Debug for TicketSecret {
+impl std::fmt::Debug for Hidden {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TicketSecret(…)")
+        f.write_str("(hidden)")
     }
 }
 
@@ -151,6 +182,10 @@ impl Layer {
     pub fn set(&mut self, key: &str, value: &str, place: &str) -> Result<(), ConfigError> {
         let bad = |why: &str| ConfigError::BadValue { place: place.to_owned(), why: why.to_owned() };
         let address = || value.parse().map_err(|_| bad("an address is written ADDR:PORT, for example 127.0.0.1:7880"));
+        let http_url = || {
+            let url = url::Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+            url.ok_or_else(|| bad("an address is written http://host or https://host"))
+        };
         match key {
             "listen" => self.listen = Some(address()?),
             "media" => self.media = Some(address()?),
@@ -168,10 +203,17 @@ impl Layer {
                 self.sdk_app_id = Some(id.ok_or_else(|| bad("an application id is a number of 1 to 4294967295"))?);
             }
             "ticket-key" if value.len() < 8 => return Err(bad("a ticket key has 8 or more characters")),
-            "ticket-key" => self.ticket_key = Some(TicketSecret(value.to_owned())),
-            "public-url" => {
-                let url = url::Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-                self.public_url = Some(url.ok_or_else(|| bad("an address is written http://host or https://host"))?);
+            "ticket-key" => self.ticket_key = Some(Hidden(value.to_owned())),
+            "public-url" => self.public_url = Some(http_url()?),
+            "webhook-url" => self.webhook_urls.push(http_url()?),
+            "webhook-api-key" if value.is_empty() => return Err(bad("the name of an API key is needed")),
+            "webhook-api-key" => self.webhook_api_key = Some(value.to_owned()),
+            "callback-url" => self.callback_urls.push(http_url()?),
+            "callback-key" => {
+                if !(1..=32).contains(&value.len()) || !value.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+                    return Err(bad("a callback key has 1 to 32 letters and digits"));
+                }
+                self.callback_key = Some(Hidden(value.to_owned()));
             }
             "require-map-key" => {
                 self.require_map_key = Some(value.parse().map_err(|_| bad("it is true or false"))?);
@@ -181,13 +223,13 @@ impl Layer {
         Ok(())
     }
 
-    /// Reads `AHOY_LISTEN` and so on. Several API keys are separated by spaces or commas.
+    /// Reads `AHOY_LISTEN` and so on. Several values of one key are separated by spaces or commas.
     pub fn from_env(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut layer = Self::default();
         for key in KEYS {
             let name = format!("AHOY_{}", key.replace('-', "_").to_uppercase());
             let Some(value) = lookup(&name) else { continue };
-            if key == "api-key" {
+            if LISTS.contains(&key) {
                 for part in value.split([' ', ',']).filter(|part| !part.is_empty()) {
                     layer.set(key, part, &name)?;
                 }
@@ -228,7 +270,7 @@ impl Layer {
             DeValue::String(text) => self.set(key, text, place),
             DeValue::Integer(number) if key == "sdk-app-id" => self.set(key, number.as_str(), place),
             DeValue::Boolean(on) if key == "require-map-key" => self.set(key, &on.to_string(), place),
-            DeValue::Array(items) if key == "api-key" => {
+            DeValue::Array(items) if LISTS.contains(&key) => {
                 items.iter().try_for_each(|item| self.set_value(key, item.get_ref(), place))
             }
             DeValue::Integer(_)
@@ -246,15 +288,22 @@ impl Layer {
     /// This layer over `lower`: what is said here counts. Lists are replaced, not joined.
     #[must_use]
     pub fn over(self, lower: Self) -> Self {
+        fn list<T>(upper: Vec<T>, lower: Vec<T>) -> Vec<T> {
+            if upper.is_empty() { lower } else { upper }
+        }
         Self {
             listen: self.listen.or(lower.listen),
             media: self.media.or(lower.media),
             data_dir: self.data_dir.or(lower.data_dir),
-            api_keys: if self.api_keys.is_empty() { lower.api_keys } else { self.api_keys },
+            api_keys: list(self.api_keys, lower.api_keys),
             sdk_app_id: self.sdk_app_id.or(lower.sdk_app_id),
             ticket_key: self.ticket_key.or(lower.ticket_key),
             public_url: self.public_url.or(lower.public_url),
             require_map_key: self.require_map_key.or(lower.require_map_key),
+            webhook_urls: list(self.webhook_urls, lower.webhook_urls),
+            webhook_api_key: self.webhook_api_key.or(lower.webhook_api_key),
+            callback_urls: list(self.callback_urls, lower.callback_urls),
+            callback_key: self.callback_key.or(lower.callback_key),
         }
     }
 
@@ -270,6 +319,10 @@ impl Layer {
             ticket_key: self.ticket_key.map(|secret| secret.0),
             public_url: self.public_url,
             require_map_key: self.require_map_key.unwrap_or(false),
+            webhook_urls: self.webhook_urls,
+            webhook_api_key: self.webhook_api_key,
+            callback_urls: self.callback_urls,
+            callback_key: self.callback_key.map(|secret| secret.0),
             ..Config::default()
         }
     }
@@ -308,6 +361,20 @@ mod tests {
     }
 
     #[test]
+    fn receivers_come_as_lists_and_their_key_stays_hidden() {
+        let file =
+            "webhook-url = [\"http://a/x\", \"https://b\"]\ncallback-url = \"http://c\"\ncallback-key = \"k123456\"\n";
+        let file = Layer::from_toml(file).unwrap();
+        assert!(!format!("{file:?}").contains("k123456"));
+        let env =
+            Layer::from_env(|name| (name == "AHOY_CALLBACK_URL").then(|| "http://d,http://e".to_owned())).unwrap();
+        let config = env.over(file).finish();
+        let hosts = |urls: &[url::Url]| urls.iter().filter_map(|url| url.host_str()).collect::<Vec<_>>().join(" ");
+        assert_eq!((hosts(&config.webhook_urls), hosts(&config.callback_urls)), ("a b".to_owned(), "d e".to_owned()));
+        assert_eq!(config.callback_key.as_deref(), Some("k123456"));
+    }
+
+    #[test]
     fn a_switch_is_off_unless_said_and_can_be_said_off() {
         assert!(!Layer::default().finish().require_map_key);
         let file = Layer::from_toml("require-map-key = true").unwrap();
@@ -336,6 +403,11 @@ mod tests {
             ("public-url = \"ftp://x\"", "line 1, key \"public-url\""),
             ("require-map-key = \"perhaps\"", "line 1, key \"require-map-key\""),
             ("require-map-key = 1", "line 1, key \"require-map-key\""),
+            ("webhook-url = \"localhost\"", "line 1, key \"webhook-url\""),
+            ("webhook-url = [\"http://a\", 5]", "line 1, key \"webhook-url\""),
+            ("webhook-api-key = \"\"", "line 1, key \"webhook-api-key\""),
+            ("callback-url = \"file:///x\"", "line 1, key \"callback-url\""),
+            ("callback-key = \"no-dashes\"", "line 1, key \"callback-key\""),
         ] {
             let error = Layer::from_toml(text).unwrap_err().to_string();
             assert!(error.starts_with(start), "{text}: {error}");

@@ -1,6 +1,7 @@
 //! The server's body: HTTP, WebSocket, UDP, admin APIs, store; the library behind ahoy-server
 
 pub mod config;
+mod notify;
 mod plane;
 pub mod rooms;
 pub mod rtc;

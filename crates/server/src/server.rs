@@ -1,6 +1,7 @@
 //! The server as a whole: starts its planes, says where it listens, and stops them in order.
 
 use crate::config::Config;
+use crate::notify::{self, Notifier};
 use crate::plane::{Plane, socket};
 use crate::rooms::Carrier;
 use crate::secrets::Secrets;
@@ -32,6 +33,7 @@ pub struct Server {
     ticket_key: Arc<TicketKey>,
     tokens: Arc<Tokens>,
     carrier: Box<dyn Carrier>,
+    notifier: Option<Notifier>,
     plane: Plane,
     stop: watch::Sender<bool>,
     http: Option<JoinHandle<()>>,
@@ -55,6 +57,7 @@ impl Server {
         F: FnOnce(Config, Arc<Tokens>) -> C,
         C: Future<Output = Result<Box<dyn Carrier>>>,
     {
+        notify::check(&config)?;
         let secrets = Secrets::load(&config.data_dir)?;
         let store = Store::open(&config.data_dir)?;
         let ticket_key = Arc::new(ticket_key(&config, &secrets));
@@ -66,6 +69,7 @@ impl Server {
             .with_context(|| format!("cannot listen on {} (HTTP and WebSocket)", config.listen))?;
         let http_addr = listener.local_addr()?;
         let carrier = make(config.clone(), Arc::clone(&tokens)).await?;
+        let notifier = Notifier::start(&config, carrier.rooms().events())?;
         let (stop, stopped) = watch::channel(false);
         let settings = Settings { heartbeat: config.heartbeat, map_key_required: config.require_map_key };
         let (plane, input) = Plane::start(store, carrier.rooms(), settings, stopped.clone())?;
@@ -93,6 +97,7 @@ impl Server {
             ticket_key,
             tokens,
             carrier,
+            notifier,
             plane,
             stop,
             http: Some(http),
@@ -148,6 +153,9 @@ impl Server {
         }
         self.plane.join().await;
         self.carrier.shutdown().await;
+        if let Some(notifier) = self.notifier.take() {
+            notifier.finish().await;
+        }
         self.tokens.close();
     }
 }

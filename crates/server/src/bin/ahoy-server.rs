@@ -84,6 +84,18 @@ struct Flags {
     /// Rooms are entered with a PrivateMapKey only [env: AHOY_REQUIRE_MAP_KEY] [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     require_map_key: Option<String>,
+    /// Receives LiveKit's webhooks; repeatable [env: AHOY_WEBHOOK_URL]
+    #[arg(long, value_name = "URL")]
+    webhook_url: Vec<String>,
+    /// Name of the API key that signs webhooks [env: AHOY_WEBHOOK_API_KEY]
+    #[arg(long, value_name = "KEY")]
+    webhook_api_key: Option<String>,
+    /// Receives TRTC's event callbacks; repeatable [env: AHOY_CALLBACK_URL]
+    #[arg(long, value_name = "URL")]
+    callback_url: Vec<String>,
+    /// Signs event callbacks, 1 to 32 letters and digits [env: AHOY_CALLBACK_KEY]
+    #[arg(long, value_name = "SECRET")]
+    callback_key: Option<String>,
 }
 
 impl Flags {
@@ -97,14 +109,20 @@ impl Flags {
             ("ticket-key", &self.ticket_key),
             ("public-url", &self.public_url),
             ("require-map-key", &self.require_map_key),
+            ("webhook-api-key", &self.webhook_api_key),
+            ("callback-key", &self.callback_key),
         ];
         for (key, value) in single {
             if let Some(value) = value {
                 layer.set(key, value, &format!("--{key}"))?;
             }
         }
-        for pair in &self.api_key {
-            layer.set("api-key", pair, "--api-key")?;
+        let lists =
+            [("api-key", &self.api_key), ("webhook-url", &self.webhook_url), ("callback-url", &self.callback_url)];
+        for (key, values) in lists {
+            for value in values {
+                layer.set(key, value, &format!("--{key}"))?;
+            }
         }
         Ok(layer)
     }

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinHandle;
 
 /// Who asked for what is about to happen; LiveKit's messages have no place for names.
 #[derive(Debug, Default)]
@@ -29,6 +30,8 @@ pub struct Embedded {
     tokens: Arc<Tokens>,
     events: broadcast::Sender<RoomEvent>,
     notes: Arc<Mutex<Notes>>,
+    /// The task that passes news on; taken by the shutdown, which waits for the last of them.
+    teller: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl From<Gone> for RoomsError {
@@ -42,8 +45,9 @@ impl Embedded {
     pub fn start(media: SocketAddr, tokens: Arc<Tokens>) -> anyhow::Result<Self> {
         let (media, happened) = Media::start(media)?;
         let (events, _) = broadcast::channel(EVENT_CAPACITY);
-        let embedded = Self { media, tokens, events, notes: Arc::default() };
-        tokio::spawn(tell(happened, embedded.events.clone(), embedded.notes.clone()));
+        let embedded = Self { media, tokens, events, notes: Arc::default(), teller: Arc::default() };
+        let teller = tokio::spawn(tell(happened, embedded.events.clone(), embedded.notes.clone()));
+        *embedded.teller.lock() = Some(teller);
         Ok(embedded)
     }
 
@@ -136,6 +140,11 @@ impl Carrier for Embedded {
     async fn shutdown(&self) {
         // An error: the worker is gone already.
         let _ = self.media.ask(|reply| Command::Shutdown { reply }).await;
+        let teller = self.teller.lock().take();
+        if let Some(teller) = teller {
+            // It ends with the worker, after everything was told.
+            let _ = teller.await;
+        }
     }
 }
 
