@@ -62,7 +62,7 @@ pub trait Carrier: Send + Sync {
 
 /// The carrier of a server that is not told otherwise.
 pub async fn start_default(config: Config, tokens: Arc<Tokens>) -> anyhow::Result<Box<dyn Carrier>> {
-    Ok(Box::new(embedded::Embedded::start(config.media, tokens)?))
+    Ok(Box::new(embedded::Embedded::start(&config, tokens)?))
 }
 
 /// The way in.

@@ -1,9 +1,11 @@
 //! `ahoy-server`: serves, and mints tickets.
 
 use anyhow::{Context as _, Result};
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 use protocol::UserId;
 use protocol::usersig::DEFAULT_EXPIRE;
+use server::config::keys::{Form, KEYS};
 use server::config::{Config, Layer};
 use server::{Secrets, Server};
 use std::io::Write as _;
@@ -35,64 +37,55 @@ enum Command {
     },
 }
 
-/// Each can also be said by AHOY_… in the environment, or in the file; flags count most, the file least.
-#[derive(Args)]
+/// One flag for each key. Each can also be said in the environment, or in the file; flags count most, the file least.
 struct Flags {
-    /// TOML file with the keys of the flags below [env: AHOY_CONFIG]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// HTTP and WebSocket; port 0 takes a free one [env: AHOY_LISTEN] [default: 127.0.0.1:7880]
-    #[arg(long, value_name = "ADDR:PORT")]
-    listen: Option<String>,
-    /// Media over UDP; port 0 takes a free one [env: AHOY_MEDIA] [default: 127.0.0.1:7882]
-    #[arg(long, value_name = "ADDR:PORT")]
-    media: Option<String>,
-    /// Store and secrets [env: AHOY_DATA_DIR] [default: the platform's data directory]
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<String>,
-    /// A room API key, as LiveKit has them; repeatable [env: AHOY_API_KEY]
-    #[arg(long, value_name = "KEY:SECRET")]
-    api_key: Vec<String>,
-    /// The application of the tickets [env: AHOY_SDK_APP_ID] [default: 1400000000]
-    #[arg(long, value_name = "N")]
-    sdk_app_id: Option<String>,
-    /// The key that signs tickets [env: AHOY_TICKET_KEY] [default: made at the first start]
-    #[arg(long, value_name = "SECRET")]
-    ticket_key: Option<String>,
-    /// Where clients reach this server, if it is not what they asked for [env: AHOY_PUBLIC_URL]
-    #[arg(long, value_name = "URL")]
-    public_url: Option<String>,
+    file: Option<PathBuf>,
+    layer: Layer,
+}
+
+impl Args for Flags {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let file = Arg::new("config").long("config").value_name("FILE").value_parser(clap::value_parser!(PathBuf));
+        let file = file.help("TOML file with the keys of the flags below [env: AHOY_CONFIG]");
+        command.arg(file).args(KEYS.iter().map(|key| {
+            let action = if key.form == Form::List { ArgAction::Append } else { ArgAction::Set };
+            let help = format!("{} [env: {}]", key.help, key.variable());
+            Arg::new(key.name).long(key.name).value_name(key.value).help(help).action(action)
+        }))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Flags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut layer = Layer::default();
+        for key in KEYS {
+            for value in matches.get_many::<String>(key.name).into_iter().flatten() {
+                layer
+                    .set(key.name, value, &format!("--{}", key.name))
+                    .map_err(|error| clap::Error::raw(ErrorKind::ValueValidation, format!("{error}\n")))?;
+            }
+        }
+        Ok(Self { file: matches.get_one::<PathBuf>("config").cloned(), layer })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 impl Flags {
-    fn layer(&self) -> Result<Layer> {
-        let mut layer = Layer::default();
-        let single = [
-            ("listen", &self.listen),
-            ("media", &self.media),
-            ("data-dir", &self.data_dir),
-            ("sdk-app-id", &self.sdk_app_id),
-            ("ticket-key", &self.ticket_key),
-            ("public-url", &self.public_url),
-        ];
-        for (key, value) in single {
-            if let Some(value) = value {
-                layer.set(key, value, &format!("--{key}"))?;
-            }
-        }
-        for pair in &self.api_key {
-            layer.set("api-key", pair, "--api-key")?;
-        }
-        Ok(layer)
-    }
-
-    fn config(&self) -> Result<Config> {
+    fn config(self) -> Result<Config> {
         let env = Layer::from_env(|name| std::env::var(name).ok())?;
-        let file = match self.config.clone().or_else(|| std::env::var_os("AHOY_CONFIG").map(PathBuf::from)) {
+        let file = match self.file.or_else(|| std::env::var_os("AHOY_CONFIG").map(PathBuf::from)) {
             Some(path) => Layer::from_file(&path).with_context(|| format!("in {}", path.display()))?,
             None => Layer::default(),
         };
-        Ok(self.layer()?.over(env).over(file).finish())
+        Ok(self.layer.over(env).over(file).finish())
     }
 }
 
