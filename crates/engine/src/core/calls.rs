@@ -8,7 +8,7 @@ use crate::room::Renewal;
 use call::CallSession;
 use call::session::{CallState, Entry, Identity, Link, Output};
 use protocol::message::{PlaceCall, Reply as CallReply};
-use protocol::{CallId, CallMediaType, Code, Event, ExitReason, RequestId, RoomId, UserId};
+use protocol::{CallEndReason, CallId, CallMediaType, Code, Event, ExitReason, LeaveReason, RequestId, RoomId, UserId};
 use room::client::Purpose;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -119,6 +119,7 @@ impl Core {
                     self.report_entered();
                 }
             }
+            Output::PeerLeft { user, reason } => self.note_left(user, room_reason(reason)),
             Output::PrepareRoom(entry) => self.prepare(entry),
             Output::EnterRoom(entry) => self.begin(entry),
             Output::LeaveRoom { call } => self.leave_call(&call).await,
@@ -206,6 +207,9 @@ impl Core {
                     Err(refusal) => Err(own_refusal(&refusal)),
                 };
                 if let Err(refusal) = &answer {
+                    if let Some(signed_in) = &mut self.signed_in {
+                        signed_in.calls.set_occupied(false);
+                    }
                     self.report(Event::OnEnterRoom { result: i64::from(refusal.code) });
                     self.release_devices().await;
                 }
@@ -244,6 +248,10 @@ impl Core {
             room_id: room,
             group_id: String::new(),
         };
+        if self.membership.as_ref().is_some_and(|m| !matches!(m.what, What::Call(_))) || self.is_entering() {
+            let _ = reply.send(Err(refuse(Code::WrongState, "Leave the room first.")));
+            return;
+        }
         let placed = self.calls().and_then(|calls| calls.place(call, Instant::now()).map_err(|r| own_refusal(&r)));
         match placed {
             Ok(id) => {
@@ -306,11 +314,15 @@ impl Core {
     }
 
     pub(super) fn enter_room(&mut self, room: RoomId, camera: bool, reply: Reply) {
-        if self.membership.is_some() {
+        if self.membership.is_some() || self.is_entering() {
             let _ = reply.send(Err(refuse(Code::WrongState, "Leave the room first.")));
             return;
         }
-        let asked = self.calls().and_then(|calls| calls.enter_room(room.clone(), false).map_err(|r| own_refusal(&r)));
+        let asked = self.calls().and_then(|calls| {
+            let asked = calls.enter_room(room.clone(), false).map_err(|r| own_refusal(&r));
+            calls.set_occupied(asked.is_ok());
+            asked
+        });
         match asked {
             Ok(id) => {
                 self.waiting.insert(id, Waiting::Room { room, asked_at: Instant::now(), reply });
@@ -384,6 +396,22 @@ impl Core {
             known.clone_from(&by);
         }
         self.put_out = Some((reason, by));
+    }
+}
+
+/// Why somebody left the room, as their end of the call tells.
+fn room_reason(reason: CallEndReason) -> LeaveReason {
+    match reason {
+        CallEndReason::Offline => LeaveReason::TimedOut,
+        CallEndReason::EndByServer => LeaveReason::Removed,
+        CallEndReason::Unknown
+        | CallEndReason::Hangup
+        | CallEndReason::Reject
+        | CallEndReason::NoResponse
+        | CallEndReason::LineBusy
+        | CallEndReason::Canceled
+        | CallEndReason::OtherDeviceAccepted
+        | CallEndReason::OtherDeviceReject => LeaveReason::Left,
     }
 }
 

@@ -265,7 +265,7 @@ impl Core {
                 let _ = reply.send(answer);
             }
             Intent::ExitRoom => {
-                let _ = reply.send(self.exit_room());
+                let _ = reply.send(self.exit_room().await);
             }
             Intent::Microphone(on) => {
                 self.microphone_wanted = on;
