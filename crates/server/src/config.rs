@@ -3,6 +3,8 @@
 //! Every place takes the same keys and the same text for each value, read by one function; what is wrong is refused
 //! with its key and, in a file, its line.
 
+use crate::admin_keys::{self, AdminKey};
+use crate::tc3::limit::DEFAULT_RATE;
 use crate::tokens::ApiKey;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -38,6 +40,10 @@ pub struct Config {
     pub ticket_key: Option<String>,
     /// `http(s)://host[:port]` under which clients reach this server; the address that they used where absent.
     pub public_url: Option<url::Url>,
+    /// Keys of the administration API. More are kept in the data directory.
+    pub admin_keys: Vec<AdminKey>,
+    /// Requests a second of one action by one of those keys.
+    pub admin_rate: u32,
     /// How often clients are pinged.
     pub heartbeat: Duration,
 }
@@ -54,6 +60,8 @@ impl Default for Config {
             sdk_app_id: DEFAULT_SDK_APP_ID,
             ticket_key: None,
             public_url: None,
+            admin_keys: Vec::new(),
+            admin_rate: DEFAULT_RATE,
             heartbeat: Duration::from_secs(10),
         }
     }
@@ -117,7 +125,11 @@ pub enum ConfigError {
 }
 
 /// Every key, as in the file. Flags are the same with `--`, variables in capitals with `AHOY_` and `_`.
-pub const KEYS: [&str; 7] = ["listen", "media", "data-dir", "api-key", "sdk-app-id", "ticket-key", "public-url"];
+pub const KEYS: [&str; 9] =
+    ["listen", "media", "data-dir", "api-key", "sdk-app-id", "ticket-key", "public-url", "admin-key", "admin-rate"];
+
+/// Those that take several values.
+const LISTS: [&str; 2] = ["api-key", "admin-key"];
 
 /// What one place says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,6 +141,8 @@ pub struct Layer {
     sdk_app_id: Option<u64>,
     ticket_key: Option<TicketSecret>,
     public_url: Option<url::Url>,
+    admin_keys: Vec<AdminKey>,
+    admin_rate: Option<u32>,
 }
 
 /// Kept from `Debug`.
@@ -168,18 +182,28 @@ impl Layer {
                 let url = url::Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
                 self.public_url = Some(url.ok_or_else(|| bad("an address is written http://host or https://host"))?);
             }
+            "admin-key" => self.admin_keys.push(admin_key(value).ok_or_else(|| {
+                bad(
+                    "an admin key is written SECRETID:SECRETKEY; the id has 1 to 64 characters of A-Z a-z 0-9 _ and -, \
+                     the key 8 or more",
+                )
+            })?),
+            "admin-rate" => {
+                let rate = value.parse().ok().filter(|rate: &u32| *rate > 0);
+                self.admin_rate = Some(rate.ok_or_else(|| bad("a rate is a number of requests a second, 1 or more"))?);
+            }
             _ => return Err(bad("there is no such key")),
         }
         Ok(())
     }
 
-    /// Reads `AHOY_LISTEN` and so on. Several API keys are separated by spaces or commas.
+    /// Reads `AHOY_LISTEN` and so on. Several keys are separated by spaces or commas.
     pub fn from_env(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut layer = Self::default();
         for key in KEYS {
             let name = format!("AHOY_{}", key.replace('-', "_").to_uppercase());
             let Some(value) = lookup(&name) else { continue };
-            if key == "api-key" {
+            if LISTS.contains(&key) {
                 for part in value.split([' ', ',']).filter(|part| !part.is_empty()) {
                     layer.set(key, part, &name)?;
                 }
@@ -218,8 +242,10 @@ impl Layer {
     fn set_value(&mut self, key: &str, value: &DeValue<'_>, place: &str) -> Result<(), ConfigError> {
         match value {
             DeValue::String(text) => self.set(key, text, place),
-            DeValue::Integer(number) if key == "sdk-app-id" => self.set(key, number.as_str(), place),
-            DeValue::Array(items) if key == "api-key" => {
+            DeValue::Integer(number) if matches!(key, "sdk-app-id" | "admin-rate") => {
+                self.set(key, number.as_str(), place)
+            }
+            DeValue::Array(items) if LISTS.contains(&key) => {
                 items.iter().try_for_each(|item| self.set_value(key, item.get_ref(), place))
             }
             DeValue::Integer(_)
@@ -245,6 +271,8 @@ impl Layer {
             sdk_app_id: self.sdk_app_id.or(lower.sdk_app_id),
             ticket_key: self.ticket_key.or(lower.ticket_key),
             public_url: self.public_url.or(lower.public_url),
+            admin_keys: if self.admin_keys.is_empty() { lower.admin_keys } else { self.admin_keys },
+            admin_rate: self.admin_rate.or(lower.admin_rate),
         }
     }
 
@@ -259,9 +287,17 @@ impl Layer {
             sdk_app_id: self.sdk_app_id.unwrap_or(DEFAULT_SDK_APP_ID),
             ticket_key: self.ticket_key.map(|secret| secret.0),
             public_url: self.public_url,
+            admin_keys: self.admin_keys,
+            admin_rate: self.admin_rate.unwrap_or(DEFAULT_RATE),
             ..Config::default()
         }
     }
+}
+
+fn admin_key(value: &str) -> Option<AdminKey> {
+    let (id, key) = value.split_once(':')?;
+    let is_good = admin_keys::is_secret_id(id) && key.len() >= admin_keys::SECRET_LENGTH;
+    is_good.then(|| AdminKey { secret_id: id.to_owned(), secret_key: key.to_owned(), created: 0 })
 }
 
 #[cfg(test)]
@@ -297,6 +333,19 @@ mod tests {
     }
 
     #[test]
+    fn admin_keys_come_as_a_list_in_every_place() {
+        let env = Layer::from_env(|name| (name == "AHOY_ADMIN_KEY").then(|| "a:secret-of-a, b:secret-of-b".to_owned()));
+        let file = Layer::from_toml("admin-key = [\"a:secret-of-a\", \"b:secret-of-b\"]\nadmin-rate = 50\n").unwrap();
+        assert_eq!(file.admin_keys, env.unwrap().admin_keys);
+        assert!(!format!("{file:?}").contains("secret-of"));
+        let mut flags = Layer::default();
+        flags.set("admin-key", "c:colons:are:fine", "--admin-key").unwrap();
+        let config = flags.over(file).finish();
+        assert_eq!(config.admin_keys[0].secret_key, "colons:are:fine");
+        assert_eq!((config.admin_keys.len(), config.admin_rate), (1, 50));
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_with_its_line() {
         let error = Layer::from_toml("listen = \"127.0.0.1:1\"\n\nlisten-adress = \"x\"\n").unwrap_err();
         assert_eq!(error, ConfigError::UnknownKey { line: 3, key: "listen-adress".to_owned() });
@@ -314,6 +363,10 @@ mod tests {
             ("ticket-key = 5", "line 1, key \"ticket-key\""),
             ("media = [", "line 1:"),
             ("public-url = \"ftp://x\"", "line 1, key \"public-url\""),
+            ("admin-key = \"nocolon\"", "line 1, key \"admin-key\""),
+            ("admin-key = [\"a b:12345678\"]", "line 1, key \"admin-key\""),
+            ("admin-key = \"a:short\"", "line 1, key \"admin-key\""),
+            ("admin-rate = 0", "line 1, key \"admin-rate\""),
         ] {
             let error = Layer::from_toml(text).unwrap_err().to_string();
             assert!(error.starts_with(start), "{text}: {error}");

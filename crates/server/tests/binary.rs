@@ -10,8 +10,8 @@ use tokio_tungstenite::tungstenite::Message;
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ahoy-server"));
-    for key in ["LISTEN", "MEDIA", "DATA_DIR", "API_KEY", "SDK_APP_ID", "TICKET_KEY", "PUBLIC_URL", "CONFIG"] {
-        command.env_remove(format!("AHOY_{key}"));
+    for key in server::config::KEYS.into_iter().chain(["config"]) {
+        command.env_remove(format!("AHOY_{}", key.replace('-', "_").to_uppercase()));
     }
     command
 }

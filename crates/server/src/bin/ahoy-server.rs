@@ -1,9 +1,11 @@
-//! `ahoy-server`: serves, and mints tickets.
+//! `ahoy-server`: serves, mints tickets, keeps the keys of administrators and shows what they did.
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
-use protocol::UserId;
 use protocol::usersig::DEFAULT_EXPIRE;
+use protocol::{UnixMillis, UserId};
+use server::admin_keys::AdminKeys;
+use server::audit::{self, Audit, Entry, Plane};
 use server::config::{Config, Layer};
 use server::{Secrets, Server};
 use std::io::Write as _;
@@ -32,6 +34,41 @@ enum Command {
         expire: Option<u64>,
         #[command(flatten)]
         flags: Flags,
+    },
+    /// Keys of the administration API that are kept in the data directory. A running server takes changes at once.
+    AdminKey {
+        #[command(subcommand)]
+        command: AdminKeyCommand,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Print what administrators did.
+    Audit {
+        /// So many of the last acts
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        last: usize,
+        /// As JSON lines, as they stand in the file
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        flags: Flags,
+    },
+}
+
+#[derive(Subcommand)]
+enum AdminKeyCommand {
+    /// Make a key, and print SECRETID:SECRETKEY once.
+    Create {
+        /// The SecretId, shown to people who are put out: 1 to 64 characters of A-Z a-z 0-9 _ and -
+        #[arg(value_name = "SECRETID")]
+        id: String,
+    },
+    /// Print the SecretIds, without their secrets.
+    List,
+    /// Drop a key.
+    Revoke {
+        #[arg(value_name = "SECRETID")]
+        id: String,
     },
 }
 
@@ -62,6 +99,12 @@ struct Flags {
     /// Where clients reach this server, if it is not what they asked for [env: AHOY_PUBLIC_URL]
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// A key of the administration API; repeatable [env: AHOY_ADMIN_KEY]
+    #[arg(long, value_name = "SECRETID:SECRETKEY")]
+    admin_key: Vec<String>,
+    /// Requests a second of one action by one of those keys [env: AHOY_ADMIN_RATE] [default: 20]
+    #[arg(long, value_name = "N")]
+    admin_rate: Option<String>,
 }
 
 impl Flags {
@@ -74,6 +117,7 @@ impl Flags {
             ("sdk-app-id", &self.sdk_app_id),
             ("ticket-key", &self.ticket_key),
             ("public-url", &self.public_url),
+            ("admin-rate", &self.admin_rate),
         ];
         for (key, value) in single {
             if let Some(value) = value {
@@ -82,6 +126,9 @@ impl Flags {
         }
         for pair in &self.api_key {
             layer.set("api-key", pair, "--api-key")?;
+        }
+        for pair in &self.admin_key {
+            layer.set("admin-key", pair, "--admin-key")?;
         }
         Ok(layer)
     }
@@ -121,7 +168,57 @@ fn run(cli: Cli) -> Result<()> {
             println!("{}", key.mint(&user, expire, SystemTime::now().into()));
             Ok(())
         }
+        Command::AdminKey { command, flags } => admin_key(&command, flags.config()?),
+        Command::Audit { last, json, flags } => show_audit(last, json, &flags.config()?),
     }
+}
+
+fn admin_key(command: &AdminKeyCommand, config: Config) -> Result<()> {
+    let keys = AdminKeys::new(config.admin_keys, &config.data_dir);
+    let now = UnixMillis::from(SystemTime::now());
+    let note = |act: &str, id: &str| {
+        Audit::open(&config.data_dir)?.write_now(&Entry {
+            at: now,
+            request_id: server::request_id(),
+            by: "ahoy-server".to_owned(),
+            api: Plane::Local,
+            act: act.to_owned(),
+            room: None,
+            users: Vec::new(),
+            detail: Some(id.to_owned()),
+            result: audit::OK.to_owned(),
+        })
+    };
+    match command {
+        AdminKeyCommand::Create { id } => {
+            let key = keys.create(id, now.seconds())?;
+            note("CreateAdminKey", id)?;
+            println!("{}:{}", key.secret_id, key.secret_key);
+        }
+        AdminKeyCommand::List => {
+            for key in keys.list()? {
+                println!("{}  made {}", key.secret_id, server::utc::date_time(key.created));
+            }
+        }
+        AdminKeyCommand::Revoke { id } => {
+            keys.revoke(id)?;
+            note("RevokeAdminKey", id)?;
+        }
+    }
+    Ok(())
+}
+
+fn show_audit(last: usize, json: bool, config: &Config) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    for line in audit::last(&config.data_dir, last)? {
+        match serde_json::from_str::<Entry>(&line) {
+            Ok(entry) if !json => writeln!(out, "{entry}")?,
+            // A line that this version cannot read is shown as it stands, harmless to a terminal.
+            Err(_) if !json => writeln!(out, "{}", line.escape_debug())?,
+            Ok(_) | Err(_) => writeln!(out, "{line}")?,
+        }
+    }
+    Ok(())
 }
 
 /// To standard error: standard output belongs to scripts.
