@@ -9,7 +9,7 @@ use server::audit::{self, Audit, Entry, Plane};
 use server::config::{Config, Layer};
 use server::{Secrets, Server};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -36,12 +36,8 @@ enum Command {
         flags: Flags,
     },
     /// Keys of the administration API that are kept in the data directory. A running server takes changes at once.
-    AdminKey {
-        #[command(subcommand)]
-        command: AdminKeyCommand,
-        #[command(flatten)]
-        flags: Flags,
-    },
+    #[command(subcommand)]
+    AdminKey(AdminKeyCommand),
     /// Print what administrators did.
     Audit {
         /// So many of the last acts
@@ -62,13 +58,17 @@ enum AdminKeyCommand {
         /// The SecretId, shown to people who are put out: 1 to 64 characters of A-Z a-z 0-9 _ and -
         #[arg(value_name = "SECRETID")]
         id: String,
+        #[command(flatten)]
+        flags: Flags,
     },
     /// Print the SecretIds, without their secrets.
-    List,
+    List(Flags),
     /// Drop a key.
     Revoke {
         #[arg(value_name = "SECRETID")]
         id: String,
+        #[command(flatten)]
+        flags: Flags,
     },
 }
 
@@ -168,44 +168,48 @@ fn run(cli: Cli) -> Result<()> {
             println!("{}", key.mint(&user, expire, SystemTime::now().into()));
             Ok(())
         }
-        Command::AdminKey { command, flags } => admin_key(&command, flags.config()?),
+        Command::AdminKey(command) => admin_key(&command),
         Command::Audit { last, json, flags } => show_audit(last, json, &flags.config()?),
     }
 }
 
-fn admin_key(command: &AdminKeyCommand, config: Config) -> Result<()> {
-    let keys = AdminKeys::new(config.admin_keys, &config.data_dir);
-    let now = UnixMillis::from(SystemTime::now());
-    let note = |act: &str, id: &str| {
-        Audit::open(&config.data_dir)?.write_now(&Entry {
-            at: now,
-            request_id: server::request_id(),
-            by: "ahoy-server".to_owned(),
-            api: Plane::Local,
-            act: act.to_owned(),
-            room: None,
-            users: Vec::new(),
-            detail: Some(id.to_owned()),
-            result: audit::OK.to_owned(),
-        })
-    };
+fn admin_key(command: &AdminKeyCommand) -> Result<()> {
+    let (AdminKeyCommand::Create { flags, .. } | AdminKeyCommand::List(flags) | AdminKeyCommand::Revoke { flags, .. }) =
+        command;
+    let Config { admin_keys, data_dir, .. } = flags.config()?;
+    let keys = AdminKeys::new(admin_keys, &data_dir);
     match command {
-        AdminKeyCommand::Create { id } => {
-            let key = keys.create(id, now.seconds())?;
-            note("CreateAdminKey", id)?;
+        AdminKeyCommand::Create { id, .. } => {
+            let key = keys.create(id, UnixMillis::from(SystemTime::now()).seconds())?;
+            note(&data_dir, "CreateAdminKey", id)?;
             println!("{}:{}", key.secret_id, key.secret_key);
         }
-        AdminKeyCommand::List => {
+        AdminKeyCommand::List(_) => {
             for key in keys.list()? {
                 println!("{}  made {}", key.secret_id, server::utc::date_time(key.created));
             }
         }
-        AdminKeyCommand::Revoke { id } => {
+        AdminKeyCommand::Revoke { id, .. } => {
             keys.revoke(id)?;
-            note("RevokeAdminKey", id)?;
+            note(&data_dir, "RevokeAdminKey", id)?;
         }
     }
     Ok(())
+}
+
+/// Writes down what was done to a key from this machine.
+fn note(data_dir: &Path, act: &str, key: &str) -> Result<()> {
+    Audit::open(data_dir)?.write_now(&Entry {
+        at: SystemTime::now().into(),
+        request_id: server::request_id(),
+        by: "ahoy-server".to_owned(),
+        api: Plane::Local,
+        act: act.to_owned(),
+        room: None,
+        users: Vec::new(),
+        detail: Some(key.to_owned()),
+        result: audit::OK.to_owned(),
+    })
 }
 
 fn show_audit(last: usize, json: bool, config: &Config) -> Result<()> {

@@ -44,9 +44,14 @@ impl Table {
     pub fn take(&mut self, event: &RoomEvent, now: u64) -> Result<()> {
         let write = self.db.transaction()?;
         match event {
-            RoomEvent::Joined { room, identity } => join(&write, room, identity, now)?,
-            RoomEvent::Left { room, identity, .. } => leave(&write, room, Some(identity), now)?,
+            RoomEvent::Joined { room, who } => join(&write, room, &who.identity, now)?,
+            RoomEvent::Left { room, who, .. } => leave(&write, room, Some(&who.identity), now)?,
             RoomEvent::Finished { room, .. } => finish(&write, room, now)?,
+            // A room lives from the first one who comes, not from its opening: most that ring are never entered.
+            RoomEvent::Started { .. }
+            | RoomEvent::Published { .. }
+            | RoomEvent::Unpublished { .. }
+            | RoomEvent::Muted { .. } => return Ok(()),
         }
         Ok(write.commit()?)
     }

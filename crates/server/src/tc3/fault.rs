@@ -108,6 +108,7 @@ impl From<RoomsError> for Fault {
     fn from(error: RoomsError) -> Self {
         match error {
             RoomsError::NotExist => Self::NoRoom,
+            RoomsError::NoMember => Self::NoUser,
             RoomsError::Unavailable(why) => Self::Internal(why),
         }
     }

@@ -138,7 +138,7 @@ impl Admin {
             act: api.name().to_owned(),
             room: request.as_ref().ok().and_then(|request| Some(request.room()?.wire_name())),
             users: request.as_ref().map(|request| request.users().to_vec()).unwrap_or_default(),
-            detail: None,
+            detail: request.as_ref().ok().and_then(Request::detail).map(str::to_owned),
             result: OK.to_owned(),
         };
         let answer = match request {

@@ -14,6 +14,9 @@ impl Admin {
         match request {
             Request::Remove { room, users } => self.remove(room, users, by()).await?,
             Request::Dismiss { room } => self.rooms.dismiss(&room.wire_name(), by()).await?,
+            Request::Block { room, user: [user], blocked } => {
+                self.rooms.block(&room.wire_name(), user, *blocked).await?;
+            }
             Request::Rooms(query) => return self.rooms_found(query).await,
             Request::Users(query) => return self.users_found(query).await,
         }
@@ -26,7 +29,7 @@ impl Admin {
         self.rooms.list(&room).await?;
         for user in users {
             match self.rooms.remove(&room, user, by.clone()).await {
-                Ok(()) | Err(RoomsError::NotExist) => {}
+                Ok(()) | Err(RoomsError::NotExist | RoomsError::NoMember) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -3,6 +3,7 @@
 use super::fault::Fault;
 use super::parameters::{Parameters, needed};
 use crate::records::{CommId, Page, RETENTION, RoomsQuery, UsersQuery};
+use crate::rooms::Blocked;
 use protocol::RoomId;
 
 /// Users in one RemoveUser.
@@ -26,17 +27,21 @@ pub enum Api {
     RemoveUserByStrRoomId,
     DismissRoom,
     DismissRoomByStrRoomId,
+    SetUserBlocked,
+    SetUserBlockedByStrRoomId,
     DescribeRoomInfo,
     DescribeUserInfo,
 }
 
 impl Api {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::RemoveUser,
         Self::RemoveUserByStrRoomId,
         Self::DismissRoom,
         Self::DismissRoomByStrRoomId,
+        Self::SetUserBlocked,
+        Self::SetUserBlockedByStrRoomId,
         Self::DescribeRoomInfo,
         Self::DescribeUserInfo,
     ];
@@ -49,6 +54,8 @@ impl Api {
             Self::RemoveUserByStrRoomId => "RemoveUserByStrRoomId",
             Self::DismissRoom => "DismissRoom",
             Self::DismissRoomByStrRoomId => "DismissRoomByStrRoomId",
+            Self::SetUserBlocked => "SetUserBlocked",
+            Self::SetUserBlockedByStrRoomId => "SetUserBlockedByStrRoomId",
             Self::DescribeRoomInfo => "DescribeRoomInfo",
             Self::DescribeUserInfo => "DescribeUserInfo",
         }
@@ -64,16 +71,13 @@ impl Api {
     #[must_use]
     pub fn acts(self) -> bool {
         match self {
-            Self::RemoveUser | Self::RemoveUserByStrRoomId | Self::DismissRoom | Self::DismissRoomByStrRoomId => true,
+            Self::RemoveUser
+            | Self::RemoveUserByStrRoomId
+            | Self::DismissRoom
+            | Self::DismissRoomByStrRoomId
+            | Self::SetUserBlocked
+            | Self::SetUserBlockedByStrRoomId => true,
             Self::DescribeRoomInfo | Self::DescribeUserInfo => false,
-        }
-    }
-
-    /// Whether its room is named by a text, and not by a number.
-    fn by_text(self) -> bool {
-        match self {
-            Self::RemoveUserByStrRoomId | Self::DismissRoomByStrRoomId => true,
-            Self::RemoveUser | Self::DismissRoom | Self::DescribeRoomInfo | Self::DescribeUserInfo => false,
         }
     }
 }
@@ -93,6 +97,15 @@ pub enum Request {
         /// Which.
         room: RoomId,
     },
+    /// Stop or free this one's voice and picture.
+    Block {
+        /// Where.
+        room: RoomId,
+        /// Whom: an identity in the room.
+        user: [String; 1],
+        /// What.
+        blocked: Blocked,
+    },
     /// Which rooms there were.
     Rooms(RoomsQuery),
     /// Who was in a room.
@@ -107,10 +120,14 @@ impl Request {
             return Err(Fault::OtherApp);
         }
         let request = match api {
-            Api::RemoveUser | Api::RemoveUserByStrRoomId => {
-                Self::Remove { room: room(&mut parameters, api)?, users: users(&mut parameters)? }
+            Api::RemoveUser => Self::Remove { room: numbered(&mut parameters)?, users: users(&mut parameters)? },
+            Api::RemoveUserByStrRoomId => {
+                Self::Remove { room: named(&mut parameters, "RoomId")?, users: users(&mut parameters)? }
             }
-            Api::DismissRoom | Api::DismissRoomByStrRoomId => Self::Dismiss { room: room(&mut parameters, api)? },
+            Api::DismissRoom => Self::Dismiss { room: numbered(&mut parameters)? },
+            Api::DismissRoomByStrRoomId => Self::Dismiss { room: named(&mut parameters, "RoomId")? },
+            Api::SetUserBlocked => block(numbered(&mut parameters)?, &mut parameters)?,
+            Api::SetUserBlockedByStrRoomId => block(named(&mut parameters, "StrRoomId")?, &mut parameters)?,
             Api::DescribeRoomInfo => Self::Rooms(rooms_query(&mut parameters, now)?),
             Api::DescribeUserInfo => Self::Users(users_query(&mut parameters, sdk_app_id, now)?),
         };
@@ -122,7 +139,7 @@ impl Request {
     #[must_use]
     pub fn room(&self) -> Option<&RoomId> {
         match self {
-            Self::Remove { room, .. } | Self::Dismiss { room } => Some(room),
+            Self::Remove { room, .. } | Self::Dismiss { room } | Self::Block { room, .. } => Some(room),
             Self::Rooms(_) | Self::Users(_) => None,
         }
     }
@@ -132,18 +149,49 @@ impl Request {
     pub fn users(&self) -> &[String] {
         match self {
             Self::Remove { users, .. } => users,
+            Self::Block { user, .. } => user,
             Self::Dismiss { .. } | Self::Rooms(_) | Self::Users(_) => &[],
+        }
+    }
+
+    /// What an act does, where its name does not say it.
+    #[must_use]
+    pub fn detail(&self) -> Option<&'static str> {
+        match self {
+            Self::Block { blocked, .. } => Some(match (blocked.voice, blocked.picture) {
+                (false, false) => "nothing blocked",
+                (true, true) => "voice and picture blocked",
+                (true, false) => "voice blocked",
+                (false, true) => "picture blocked",
+            }),
+            Self::Remove { .. } | Self::Dismiss { .. } | Self::Rooms(_) | Self::Users(_) => None,
         }
     }
 }
 
-fn room(parameters: &mut Parameters, api: Api) -> Result<RoomId, Fault> {
-    if api.by_text() {
-        return Ok(RoomId::text(needed("RoomId", parameters.text("RoomId")?)?)?);
-    }
+fn numbered(parameters: &mut Parameters) -> Result<RoomId, Fault> {
     let number = needed("RoomId", parameters.whole("RoomId")?)?;
     // 0 stands for everything that does not fit, and is none itself.
     Ok(RoomId::number(number.try_into().unwrap_or(0))?)
+}
+
+fn named(parameters: &mut Parameters, field: &'static str) -> Result<RoomId, Fault> {
+    Ok(RoomId::text(needed(field, parameters.text(field)?)?)?)
+}
+
+fn block(room: RoomId, parameters: &mut Parameters) -> Result<Request, Fault> {
+    let user = needed("UserId", parameters.text("UserId")?)?;
+    if user.is_empty() {
+        return Err(Fault::Invalid("UserId", "a user id"));
+    }
+    let (voice, picture) = match needed("IsMute", parameters.whole("IsMute")?)? {
+        0 => (false, false),
+        1 => (true, true),
+        2 => (true, false),
+        3 => (false, true),
+        _ => return Err(Fault::Invalid("IsMute", "0 (nothing), 1 (audio and video), 2 (audio) or 3 (video)")),
+    };
+    Ok(Request::Block { room, user: [user], blocked: Blocked { voice, picture } })
 }
 
 fn users(parameters: &mut Parameters) -> Result<Vec<String>, Fault> {

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::rooms::{FinishedWhy, LeftWhy, Member};
+use livekit_protocol::ParticipantInfo;
 use proptest::prelude::*;
+use std::sync::Arc;
 
 const DAY: u64 = 86_400;
 const NOW: u64 = 1_795_000_000;
@@ -29,16 +31,17 @@ impl Book {
     }
 
     fn join(&mut self, room: &str, user: &str, now: u64) {
-        self.table.take(&RoomEvent::Joined { room: room.into(), identity: user.into() }, now).unwrap();
+        self.table.take(&RoomEvent::Joined { room: room.into(), who: who(user) }, now).unwrap();
     }
 
     fn leave(&mut self, room: &str, user: &str, now: u64) {
-        let event = RoomEvent::Left { room: room.into(), identity: user.into(), why: LeftWhy::Own };
+        let event = RoomEvent::Left { room: room.into(), who: who(user), why: LeftWhy::Own };
         self.table.take(&event, now).unwrap();
     }
 
     fn finish(&mut self, room: &str, now: u64) {
-        self.table.take(&RoomEvent::Finished { room: room.into(), why: FinishedWhy::Empty }, now).unwrap();
+        let event = RoomEvent::Finished { room: room.into(), info: Arc::default(), why: FinishedWhy::Empty };
+        self.table.take(&event, now).unwrap();
     }
 
     fn rooms(&self, from: u64, to: u64, room: Option<&str>) -> Vec<RoomRecord> {
@@ -52,6 +55,10 @@ impl Book {
         let rows = self.table.users(&query, NOW + 100).unwrap().rows;
         rows.into_iter().map(|stay| (stay.user, stay.joined, stay.left)).collect()
     }
+}
+
+fn who(identity: &str) -> Arc<ParticipantInfo> {
+    Arc::new(ParticipantInfo { identity: identity.into(), ..ParticipantInfo::default() })
 }
 
 fn room(name: &str, members: &[&str]) -> RoomInfo {

@@ -21,6 +21,8 @@ fn good(api: Api) -> Value {
         Api::RemoveUserByStrRoomId => json!({"SdkAppId": APP, "RoomId": "5", "UserIds": ["a"]}),
         Api::DismissRoom => json!({"SdkAppId": APP, "RoomId": 5}),
         Api::DismissRoomByStrRoomId => json!({"SdkAppId": APP, "RoomId": "5"}),
+        Api::SetUserBlocked => json!({"SdkAppId": APP, "RoomId": 5, "UserId": "a", "IsMute": 2}),
+        Api::SetUserBlockedByStrRoomId => json!({"SdkAppId": APP, "StrRoomId": "5", "UserId": "a", "IsMute": 2}),
         Api::DescribeRoomInfo => json!({"SdkAppId": APP, "StartTime": NOW - 60, "EndTime": NOW}),
         Api::DescribeUserInfo => {
             json!({"SdkAppId": APP, "CommId": format!("{APP}_5_{NOW}"), "StartTime": NOW - 60, "EndTime": NOW})
@@ -136,6 +138,31 @@ fn one_to_ten_users() {
 }
 
 #[test]
+fn is_mute_says_what_is_blocked() {
+    for (api, room) in [
+        (Api::SetUserBlocked, RoomId::number(5).unwrap()),
+        (Api::SetUserBlockedByStrRoomId, RoomId::text("5").unwrap()),
+    ] {
+        for (number, voice, picture) in [(0, false, false), (1, true, true), (2, true, false), (3, false, true)] {
+            let found = read(api, with(api, "IsMute", json!(number)));
+            let blocked = Blocked { voice, picture };
+            assert_eq!(found, Ok(Request::Block { room: room.clone(), user: ["a".to_owned()], blocked }));
+        }
+        for wrong in [json!(4), json!(-1), json!("1")] {
+            assert_eq!(code(api, with(api, "IsMute", wrong)), "InvalidParameter.IsMute");
+        }
+        assert_eq!(code(api, with(api, "UserId", json!(""))), "InvalidParameter.UserId");
+    }
+    assert_eq!(
+        code(Api::SetUserBlocked, with(Api::SetUserBlocked, "RoomId", json!(0))),
+        "InvalidParameterValue.RoomId"
+    );
+    let api = Api::SetUserBlockedByStrRoomId;
+    assert_eq!(code(api, with(api, "StrRoomId", json!("a/b"))), "InvalidParameterValue.RoomId");
+    assert_eq!(code(api, with(api, "RoomId", json!("5"))), "UnknownParameter");
+}
+
+#[test]
 fn times_of_queries_are_bounded() {
     let rooms = |from: u64, to: u64| json!({"SdkAppId": APP, "StartTime": from, "EndTime": to});
     let users = |from: u64, to: u64| json!({"SdkAppId": APP, "CommId": format!("{APP}_5_{NOW}"), "StartTime": from, "EndTime": to});
@@ -209,7 +236,7 @@ proptest! {
     fn nothing_outside_the_rules_gets_through(
         api in prop::sample::select(Api::ALL.to_vec()),
         changes in proptest::collection::vec((prop::sample::select(
-            vec!["SdkAppId", "RoomId", "UserIds", "StartTime", "EndTime", "CommId", "PageSize", "PageNumber", "Other"],
+            vec!["SdkAppId", "RoomId", "UserIds", "StartTime", "EndTime", "CommId", "PageSize", "PageNumber", "UserId", "IsMute", "Other"],
         ), value()), 0..4),
     ) {
         let mut body = good(api);
@@ -218,7 +245,7 @@ proptest! {
         }
         match read(api, body) {
             Ok(Request::Remove { users, .. }) => prop_assert!((1..=10).contains(&users.len())),
-            Ok(Request::Dismiss { .. }) => {}
+            Ok(Request::Dismiss { .. } | Request::Block { .. }) => {}
             Ok(Request::Rooms(query)) => {
                 prop_assert!(query.to - query.from <= 86_400 && (1..=100).contains(&query.page.size));
             }
