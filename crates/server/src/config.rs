@@ -5,6 +5,8 @@
 
 pub mod keys;
 
+use crate::admin_keys::AdminKey;
+use crate::tc3::limit::DEFAULT_RATE;
 use crate::tokens::ApiKey;
 use keys::{Form, KEYS, Key};
 use std::collections::BTreeMap;
@@ -39,6 +41,10 @@ pub struct Config {
     pub ticket_key: Option<String>,
     /// `http(s)://host[:port]` under which clients reach this server; the address that they used where absent.
     pub public_url: Option<url::Url>,
+    /// Keys of the administration API. More are kept in the data directory.
+    pub admin_keys: Vec<AdminKey>,
+    /// Requests a second of one action by one of those keys.
+    pub admin_rate: u32,
     /// How often clients are pinged.
     pub heartbeat: Duration,
     /// A member of a room who is silent for so long is out.
@@ -59,6 +65,8 @@ impl Default for Config {
             sdk_app_id: DEFAULT_SDK_APP_ID,
             ticket_key: None,
             public_url: None,
+            admin_keys: Vec::new(),
+            admin_rate: DEFAULT_RATE,
             heartbeat: Duration::from_secs(10),
             member_timeout: Duration::from_secs(90),
             closed_timeout: Duration::from_secs(5),
@@ -268,6 +276,19 @@ mod tests {
     }
 
     #[test]
+    fn admin_keys_come_as_a_list_in_every_place() {
+        let env = Layer::from_env(|name| (name == "AHOY_ADMIN_KEY").then(|| "a:secret-of-a, b:secret-of-b".to_owned()));
+        let file = Layer::from_toml("admin-key = [\"a:secret-of-a\", \"b:secret-of-b\"]\nadmin-rate = 50\n").unwrap();
+        assert_eq!(file.clone().finish().admin_keys, env.unwrap().finish().admin_keys);
+        assert!(!format!("{file:?}").contains("secret-of"));
+        let mut flags = Layer::default();
+        flags.set("admin-key", "c:colons:are:fine", "--admin-key").unwrap();
+        let config = flags.over(file).finish();
+        assert_eq!(config.admin_keys[0].secret_key, "colons:are:fine");
+        assert_eq!((config.admin_keys.len(), config.admin_rate), (1, 50));
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_with_its_line() {
         let error = Layer::from_toml("listen = \"127.0.0.1:1\"\n\nlisten-adress = \"x\"\n").unwrap_err();
         assert_eq!(error, ConfigError::UnknownKey { line: 3, key: "listen-adress".to_owned() });
@@ -286,6 +307,10 @@ mod tests {
             ("media = [", "line 1:"),
             ("public-url = \"ftp://x\"", "line 1, key \"public-url\""),
             ("member-timeout = 0", "line 1, key \"member-timeout\""),
+            ("admin-key = \"nocolon\"", "line 1, key \"admin-key\""),
+            ("admin-key = [\"a b:12345678\"]", "line 1, key \"admin-key\""),
+            ("admin-key = \"a:short\"", "line 1, key \"admin-key\""),
+            ("admin-rate = 0", "line 1, key \"admin-rate\""),
         ] {
             let error = Layer::from_toml(text).unwrap_err().to_string();
             assert!(error.starts_with(start), "{text}: {error}");

@@ -1,13 +1,19 @@
 //! The server as a whole: starts its planes, says where it listens, and stops them in order.
 
+use crate::admin_keys::AdminKeys;
+use crate::audit::{Audit, room_service};
 use crate::config::Config;
 use crate::plane::{Plane, socket};
+use crate::records::Records;
 use crate::rooms::Carrier;
 use crate::secrets::Secrets;
 use crate::store::Store;
+use crate::tc3::{self, limit::Limit};
 use crate::tokens::{ApiKey, Tokens};
 use anyhow::{Context as _, Result};
+use axum::middleware::from_fn_with_state;
 use axum::serve::ListenerExt as _;
+use parking_lot::Mutex;
 use protocol::UserId;
 use protocol::usersig::TicketKey;
 use std::net::SocketAddr;
@@ -31,6 +37,7 @@ pub struct Server {
     ticket_key: Arc<TicketKey>,
     carrier: Box<dyn Carrier>,
     plane: Plane,
+    records: Records,
     stop: watch::Sender<bool>,
     http: Option<JoinHandle<()>>,
 }
@@ -55,6 +62,7 @@ impl Server {
     {
         let secrets = Secrets::load(&config.data_dir)?;
         let store = Store::open(&config.data_dir)?;
+        let audit = Audit::open(&config.data_dir)?;
         let ticket_key = Arc::new(ticket_key(&config, &secrets));
         let own = ApiKey { key: OWN_KEY.to_owned(), secret: secrets.room_secret };
         let tokens = Arc::new(Tokens::new(own, &config.api_keys));
@@ -63,7 +71,8 @@ impl Server {
             .await
             .with_context(|| format!("cannot listen on {} (HTTP and WebSocket)", config.listen))?;
         let http_addr = listener.local_addr()?;
-        let carrier = make(config.clone(), tokens).await?;
+        let carrier = make(config.clone(), Arc::clone(&tokens)).await?;
+        let records = Records::start(&config.data_dir, carrier.rooms())?;
         let (stop, stopped) = watch::channel(false);
         let (plane, input) = Plane::start(store, carrier.rooms(), config.heartbeat, stopped.clone())?;
         let door = socket::Door {
@@ -76,13 +85,33 @@ impl Server {
             fallback_host: http_addr.to_string(),
             public_url: config.public_url.clone(),
         };
+        let admin = tc3::Admin {
+            rooms: carrier.rooms(),
+            keys: AdminKeys::new(config.admin_keys, &config.data_dir),
+            records: records.reader(),
+            audit: audit.clone(),
+            limit: Arc::new(Mutex::new(Limit::new(config.admin_rate))),
+            sdk_app_id: config.sdk_app_id,
+            hosts: public_hosts(config.public_url.as_ref()),
+        };
+        let watch = room_service::Watch { audit, tokens };
         let app = axum::Router::new()
             .route("/healthz", axum::routing::get(|| async { "ok\n" }))
             .merge(socket::router(door))
-            .merge(carrier.router());
+            .merge(tc3::router(admin))
+            .merge(carrier.router().layer(from_fn_with_state(watch, room_service::watch)));
         let http = tokio::spawn(serve(listener, app, stopped));
         tracing::info!(http = %http_addr, media = %carrier.media_addr(), "serving");
-        Ok(Self { http_addr, public_url: config.public_url, ticket_key, carrier, plane, stop, http: Some(http) })
+        Ok(Self {
+            http_addr,
+            public_url: config.public_url,
+            ticket_key,
+            carrier,
+            plane,
+            records,
+            stop,
+            http: Some(http),
+        })
     }
 
     /// Where HTTP and WebSocket are served.
@@ -128,6 +157,7 @@ impl Server {
         }
         self.plane.join().await;
         self.carrier.shutdown().await;
+        self.records.shutdown().await;
     }
 }
 
@@ -158,6 +188,15 @@ async fn serve(listener: TcpListener, app: axum::Router, mut stopped: watch::Rec
     if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop).await {
         tracing::error!(%error, "HTTP has stopped");
     }
+}
+
+/// The host that administrators sign where a proxy puts another one into their requests.
+fn public_hosts(url: Option<&url::Url>) -> Arc<[String]> {
+    let host = |url: &url::Url| {
+        let host = url.host_str()?;
+        Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+    };
+    url.and_then(host).into_iter().collect()
 }
 
 /// A wildcard address as seen from this machine.

@@ -1,15 +1,17 @@
-//! `ahoy-server`: serves, and mints tickets.
+//! `ahoy-server`: serves, mints tickets, keeps the keys of administrators and shows what they did.
 
 use anyhow::{Context as _, Result};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
-use protocol::UserId;
 use protocol::usersig::DEFAULT_EXPIRE;
+use protocol::{UnixMillis, UserId};
+use server::admin_keys::AdminKeys;
+use server::audit::{self, Audit, Entry, Plane};
 use server::config::keys::{Form, KEYS};
 use server::config::{Config, Layer};
 use server::{Secrets, Server};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -32,6 +34,41 @@ enum Command {
         /// For how long it is valid, in seconds [default: 180 days]
         #[arg(long, value_name = "SECS")]
         expire: Option<u64>,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Keys of the administration API that are kept in the data directory. A running server takes changes at once.
+    #[command(subcommand)]
+    AdminKey(AdminKeyCommand),
+    /// Print what administrators did.
+    Audit {
+        /// So many of the last acts
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        last: usize,
+        /// As JSON lines, as they stand in the file
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        flags: Flags,
+    },
+}
+
+#[derive(Subcommand)]
+enum AdminKeyCommand {
+    /// Make a key, and print SECRETID:SECRETKEY once.
+    Create {
+        /// The SecretId, shown to people who are put out: 1 to 64 characters of A-Z a-z 0-9 _ and -
+        #[arg(value_name = "SECRETID")]
+        id: String,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Print the SecretIds, without their secrets.
+    List(Flags),
+    /// Drop a key.
+    Revoke {
+        #[arg(value_name = "SECRETID")]
+        id: String,
         #[command(flatten)]
         flags: Flags,
     },
@@ -79,13 +116,13 @@ impl FromArgMatches for Flags {
 }
 
 impl Flags {
-    fn config(self) -> Result<Config> {
+    fn config(&self) -> Result<Config> {
         let env = Layer::from_env(|name| std::env::var(name).ok())?;
-        let file = match self.file.or_else(|| std::env::var_os("AHOY_CONFIG").map(PathBuf::from)) {
+        let file = match self.file.clone().or_else(|| std::env::var_os("AHOY_CONFIG").map(PathBuf::from)) {
             Some(path) => Layer::from_file(&path).with_context(|| format!("in {}", path.display()))?,
             None => Layer::default(),
         };
-        Ok(self.layer.over(env).over(file).finish())
+        Ok(self.layer.clone().over(env).over(file).finish())
     }
 }
 
@@ -114,7 +151,61 @@ fn run(cli: Cli) -> Result<()> {
             println!("{}", key.mint(&user, expire, SystemTime::now().into()));
             Ok(())
         }
+        Command::AdminKey(command) => admin_key(&command),
+        Command::Audit { last, json, flags } => show_audit(last, json, &flags.config()?),
     }
+}
+
+fn admin_key(command: &AdminKeyCommand) -> Result<()> {
+    let (AdminKeyCommand::Create { flags, .. } | AdminKeyCommand::List(flags) | AdminKeyCommand::Revoke { flags, .. }) =
+        command;
+    let Config { admin_keys, data_dir, .. } = flags.config()?;
+    let keys = AdminKeys::new(admin_keys, &data_dir);
+    match command {
+        AdminKeyCommand::Create { id, .. } => {
+            let key = keys.create(id, UnixMillis::from(SystemTime::now()).seconds())?;
+            note(&data_dir, "CreateAdminKey", id)?;
+            println!("{}:{}", key.secret_id, key.secret_key);
+        }
+        AdminKeyCommand::List(_) => {
+            for key in keys.list()? {
+                println!("{}  made {}", key.secret_id, server::utc::date_time(key.created));
+            }
+        }
+        AdminKeyCommand::Revoke { id, .. } => {
+            keys.revoke(id)?;
+            note(&data_dir, "RevokeAdminKey", id)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes down what was done to a key from this machine.
+fn note(data_dir: &Path, act: &str, key: &str) -> Result<()> {
+    Audit::open(data_dir)?.write_now(&Entry {
+        at: SystemTime::now().into(),
+        request_id: server::request_id(),
+        by: "ahoy-server".to_owned(),
+        api: Plane::Local,
+        act: act.to_owned(),
+        room: None,
+        users: Vec::new(),
+        detail: Some(key.to_owned()),
+        result: audit::OK.to_owned(),
+    })
+}
+
+fn show_audit(last: usize, json: bool, config: &Config) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    for line in audit::last(&config.data_dir, last)? {
+        match serde_json::from_str::<Entry>(&line) {
+            Ok(entry) if !json => writeln!(out, "{entry}")?,
+            // A line that this version cannot read is shown as it stands, harmless to a terminal.
+            Err(_) if !json => writeln!(out, "{}", line.escape_debug())?,
+            Ok(_) | Err(_) => writeln!(out, "{line}")?,
+        }
+    }
+    Ok(())
 }
 
 /// To standard error: standard output belongs to scripts.

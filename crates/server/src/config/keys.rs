@@ -1,6 +1,7 @@
 //! Every key that a server can be told, each in one row: name, value, what it is, and what it sets.
 
 use super::Config;
+use crate::admin_keys::{self, AdminKey};
 use crate::tokens::ApiKey;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -103,6 +104,23 @@ pub const KEYS: &[Key] = &[
         set: |config, text| set(&mut config.public_url, web_address(text).map(Some)),
     },
     Key {
+        name: "admin-key",
+        form: Form::List,
+        value: "SECRETID:SECRETKEY",
+        help: "A key of the administration API; repeatable",
+        set: |config, text| push(&mut config.admin_keys, admin_key(text)),
+    },
+    Key {
+        name: "admin-rate",
+        form: Form::Number,
+        value: "N",
+        help: "Requests a second of one action by one of those keys [default: 20]",
+        set: |config, text| {
+            let rate = text.parse().ok().filter(|rate: &u32| *rate > 0);
+            set(&mut config.admin_rate, rate.ok_or("a rate is a number of requests a second, 1 or more"))
+        },
+    },
+    Key {
         name: "member-timeout",
         form: Form::Number,
         value: "SECS",
@@ -149,6 +167,15 @@ fn api_key(text: &str) -> Result<ApiKey, &'static str> {
         return Err("an API key is written KEY:SECRET, with a secret of 32 or more characters");
     }
     Ok(ApiKey { key: key.to_owned(), secret: secret.to_owned() })
+}
+
+fn admin_key(text: &str) -> Result<AdminKey, &'static str> {
+    let (id, key) = text.split_once(':').unwrap_or_default();
+    if !admin_keys::is_secret_id(id) || key.len() < admin_keys::SECRET_LENGTH {
+        return Err("an admin key is written SECRETID:SECRETKEY; the id has 1 to 64 characters of A-Z a-z 0-9 _ and -, \
+                    the key 8 or more");
+    }
+    Ok(AdminKey { secret_id: id.to_owned(), secret_key: key.to_owned(), created: 0 })
 }
 
 fn seconds(text: &str) -> Result<Duration, &'static str> {
