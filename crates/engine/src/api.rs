@@ -51,6 +51,8 @@ pub enum Intent {
         room: RoomId,
         /// Whether the own camera starts on.
         camera: bool,
+        /// A PrivateMapKey, where the server asks for one.
+        key: Option<Secret>,
     },
     /// Enter a room with a LiveKit token.
     EnterRoomByToken {

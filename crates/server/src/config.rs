@@ -45,6 +45,8 @@ pub struct Config {
     pub admin_keys: Vec<AdminKey>,
     /// Requests a second of one action by one of those keys.
     pub admin_rate: u32,
+    /// Rooms are entered with a PrivateMapKey only.
+    pub require_map_key: bool,
     /// How often clients are pinged.
     pub heartbeat: Duration,
     /// A member of a room who is silent for so long is out.
@@ -67,6 +69,7 @@ impl Default for Config {
             public_url: None,
             admin_keys: Vec::new(),
             admin_rate: DEFAULT_RATE,
+            require_map_key: false,
             heartbeat: Duration::from_secs(10),
             member_timeout: Duration::from_secs(90),
             closed_timeout: Duration::from_secs(5),
@@ -206,6 +209,7 @@ impl Layer {
         match value {
             DeValue::String(text) => self.set(key.name, text, place),
             DeValue::Integer(number) if key.form == Form::Number => self.set(key.name, number.as_str(), place),
+            DeValue::Boolean(on) if key.form == Form::Switch => self.set(key.name, &on.to_string(), place),
             DeValue::Array(items) if key.form == Form::List => {
                 items.iter().try_for_each(|item| self.set_value(key, item.get_ref(), place))
             }
@@ -289,6 +293,15 @@ mod tests {
     }
 
     #[test]
+    fn a_switch_is_off_unless_said_and_can_be_said_off() {
+        assert!(!Layer::default().finish().require_map_key);
+        let file = Layer::from_toml("require-map-key = true").unwrap();
+        assert!(file.clone().finish().require_map_key);
+        let env = Layer::from_env(|name| (name == "AHOY_REQUIRE_MAP_KEY").then(|| "false".to_owned())).unwrap();
+        assert!(!env.over(file).finish().require_map_key);
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_with_its_line() {
         let error = Layer::from_toml("listen = \"127.0.0.1:1\"\n\nlisten-adress = \"x\"\n").unwrap_err();
         assert_eq!(error, ConfigError::UnknownKey { line: 3, key: "listen-adress".to_owned() });
@@ -311,6 +324,8 @@ mod tests {
             ("admin-key = [\"a b:12345678\"]", "line 1, key \"admin-key\""),
             ("admin-key = \"a:short\"", "line 1, key \"admin-key\""),
             ("admin-rate = 0", "line 1, key \"admin-rate\""),
+            ("require-map-key = \"perhaps\"", "line 1, key \"require-map-key\""),
+            ("require-map-key = 1", "line 1, key \"require-map-key\""),
         ] {
             let error = Layer::from_toml(text).unwrap_err().to_string();
             assert!(error.starts_with(start), "{text}: {error}");

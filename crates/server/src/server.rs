@@ -13,9 +13,10 @@ use crate::tokens::{ApiKey, Tokens};
 use anyhow::{Context as _, Result};
 use axum::middleware::from_fn_with_state;
 use axum::serve::ListenerExt as _;
+use call::switchboard::Settings;
 use parking_lot::Mutex;
-use protocol::UserId;
 use protocol::usersig::TicketKey;
+use protocol::{Privileges, RoomId, UserId};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -35,6 +36,7 @@ pub struct Server {
     http_addr: SocketAddr,
     public_url: Option<url::Url>,
     ticket_key: Arc<TicketKey>,
+    tokens: Arc<Tokens>,
     carrier: Box<dyn Carrier>,
     plane: Plane,
     records: Records,
@@ -65,7 +67,7 @@ impl Server {
         let audit = Audit::open(&config.data_dir)?;
         let ticket_key = Arc::new(ticket_key(&config, &secrets));
         let own = ApiKey { key: OWN_KEY.to_owned(), secret: secrets.room_secret };
-        let tokens = Arc::new(Tokens::new(own, &config.api_keys));
+        let tokens = Arc::new(Tokens::open(own, &config.api_keys, &config.data_dir)?);
 
         let listener = TcpListener::bind(config.listen)
             .await
@@ -74,10 +76,13 @@ impl Server {
         let carrier = make(config.clone(), Arc::clone(&tokens)).await?;
         let records = Records::start(&config.data_dir, carrier.rooms())?;
         let (stop, stopped) = watch::channel(false);
-        let (plane, input) = Plane::start(store, carrier.rooms(), config.heartbeat, stopped.clone())?;
+        let settings = Settings { heartbeat: config.heartbeat, map_key_required: config.require_map_key };
+        let (plane, input) = Plane::start(store, carrier.rooms(), settings, stopped.clone())?;
         let door = socket::Door {
             input,
             ticket_key: Arc::clone(&ticket_key),
+            map_key_required: config.require_map_key,
+            rooms: carrier.rooms(),
             heartbeat: config.heartbeat,
             stop: stopped.clone(),
             next_conn: Arc::new(AtomicU64::new(1)),
@@ -94,7 +99,7 @@ impl Server {
             sdk_app_id: config.sdk_app_id,
             hosts: public_hosts(config.public_url.as_ref()),
         };
-        let watch = room_service::Watch { audit, tokens };
+        let watch = room_service::Watch { audit, tokens: Arc::clone(&tokens) };
         let app = axum::Router::new()
             .route("/healthz", axum::routing::get(|| async { "ok\n" }))
             .merge(socket::router(door))
@@ -106,6 +111,7 @@ impl Server {
             http_addr,
             public_url: config.public_url,
             ticket_key,
+            tokens,
             carrier,
             plane,
             records,
@@ -147,6 +153,12 @@ impl Server {
         self.ticket_key.mint(user, expire, SystemTime::now().into())
     }
 
+    /// A key with which `user` may do `privileges` in `room` (PrivateMapKey).
+    #[must_use]
+    pub fn mint_map_key(&self, user: &UserId, room: &RoomId, privileges: Privileges, expire: Duration) -> String {
+        self.ticket_key.mint_map_key(user, room, privileges, expire, SystemTime::now().into())
+    }
+
     /// Stops: no new connections, sockets closed, store closed, rooms gone. Calls go on after the next start.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
@@ -158,6 +170,7 @@ impl Server {
         self.plane.join().await;
         self.carrier.shutdown().await;
         self.records.shutdown().await;
+        self.tokens.close();
     }
 }
 
@@ -165,6 +178,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         // Dropped without a shutdown: everything ends by itself, a little later.
         self.stop.send_replace(true);
+        self.tokens.close();
     }
 }
 

@@ -1,7 +1,7 @@
 //! A server with a directory of its own.
 
 use anyhow::{Context, Result};
-use protocol::{RoomId, UserId};
+use protocol::{Privileges, RoomId, UserId};
 use server::tokens::ApiKey;
 use server::{Config, Server};
 use std::time::Duration;
@@ -20,16 +20,22 @@ pub struct House {
 impl House {
     /// Starts it on any free ports of loopback.
     pub async fn open() -> Result<Self> {
+        Self::open_with(|_| ()).await
+    }
+
+    /// The same with other settings.
+    pub async fn open_with(change: impl FnOnce(&mut Config)) -> Result<Self> {
         // What happened, for whoever looks into a failure: RUST_LOG=debug.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         let dir = tempfile::tempdir()?;
-        let config = Config {
+        let mut config = Config {
             data_dir: dir.path().join("server"),
             api_keys: vec![ApiKey { key: KEY.to_owned(), secret: SECRET.to_owned() }],
             heartbeat: Duration::from_millis(500),
             ..Config::default()
         };
+        change(&mut config);
         Ok(Self { server: Server::start(config).await.context("starting the server")?, dir })
     }
 
@@ -46,6 +52,11 @@ impl House {
     /// A ticket for somebody.
     pub fn ticket(&self, user: &UserId) -> String {
         self.server.mint_ticket(user, Duration::from_secs(600))
+    }
+
+    /// A key for a room.
+    pub fn key(&self, user: &UserId, room: &RoomId, bits: u32) -> String {
+        self.server.mint_map_key(user, room, Privileges(bits), Duration::from_secs(600))
     }
 
     /// RoomService's RemoveParticipant.

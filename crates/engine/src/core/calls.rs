@@ -7,7 +7,7 @@ use crate::call_socket::{CallSocket, SocketInput};
 use crate::room::Renewal;
 use call::CallSession;
 use call::session::{CallState, Entry, Identity, Link, Output};
-use protocol::message::{PlaceCall, Reply as CallReply};
+use protocol::message::{PlaceCall, Reply as CallReply, Ticket};
 use protocol::{CallEndReason, CallId, CallMediaType, Code, Event, ExitReason, LeaveReason, RequestId, RoomId, UserId};
 use room::client::Purpose;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ pub(super) enum Waiting {
     /// A fresh token for the room that this device is in.
     Access(oneshot::Sender<Renewal>),
     /// Entering a room by its id.
-    Room { room: RoomId, asked_at: Instant, reply: Reply },
+    Room { room: RoomId, key: Option<Secret>, asked_at: Instant, reply: Reply },
 }
 
 impl Core {
@@ -190,19 +190,21 @@ impl Core {
                 let _ = reply.send(answer);
             }
             Waiting::Access(reply) => {
+                let no_way_in = || Renewal::Refused(Code::RoomEnterFailed.number());
                 let renewal = match result {
                     Ok(CallReply { access: Some(access), .. }) => access
                         .url
                         .parse()
-                        .map_or(Renewal::Refused, |url| Renewal::Granted { url, token: Secret(access.token) }),
-                    Ok(_) | Err(_) => Renewal::Refused,
+                        .map_or_else(|_| no_way_in(), |url| Renewal::Granted { url, token: Secret(access.token) }),
+                    Ok(_) => no_way_in(),
+                    Err(refusal) => Renewal::Refused(refusal.code),
                 };
                 // The session has stopped waiting.
                 let _ = reply.send(renewal);
             }
-            Waiting::Room { room, asked_at, reply } => {
+            Waiting::Room { room, key, asked_at, reply } => {
                 let answer = match result {
-                    Ok(CallReply { access: Some(access), .. }) => self.enter_with(room, asked_at, &access),
+                    Ok(CallReply { access: Some(access), .. }) => self.enter_with(room, key, asked_at, &access),
                     Ok(_) => Err(refuse(Code::RoomEnterFailed, "The server's answer names no way in.")),
                     Err(refusal) => Err(own_refusal(&refusal)),
                 };
@@ -211,6 +213,7 @@ impl Core {
                         signed_in.calls.set_occupied(false);
                     }
                     self.report(Event::OnEnterRoom { result: i64::from(refusal.code) });
+                    self.report(Event::OnError { code: refusal.code, message: refusal.message.clone() });
                     self.release_devices().await;
                 }
                 let _ = reply.send(answer);
@@ -313,19 +316,20 @@ impl Core {
         }
     }
 
-    pub(super) fn enter_room(&mut self, room: RoomId, camera: bool, reply: Reply) {
+    pub(super) fn enter_room(&mut self, room: RoomId, camera: bool, key: Option<Secret>, reply: Reply) {
         if self.membership.is_some() || self.is_entering() {
             let _ = reply.send(Err(refuse(Code::WrongState, "Leave the room first.")));
             return;
         }
+        let ticket = key.clone().map(|key| Ticket(key.0));
         let asked = self.calls().and_then(|calls| {
-            let asked = calls.enter_room(room.clone(), false).map_err(|r| own_refusal(&r));
+            let asked = calls.enter_room(room.clone(), false, ticket).map_err(|refusal| own_refusal(&refusal));
             calls.set_occupied(asked.is_ok());
             asked
         });
         match asked {
             Ok(id) => {
-                self.waiting.insert(id, Waiting::Room { room, asked_at: Instant::now(), reply });
+                self.waiting.insert(id, Waiting::Room { room, key, asked_at: Instant::now(), reply });
                 self.start_afresh(camera);
                 self.open_devices();
             }

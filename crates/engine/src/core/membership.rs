@@ -1,6 +1,6 @@
 //! The room that this device is in (or leaves): who is there, what comes from them, how well.
 
-use crate::api::{Figures as ShownFigures, Presence};
+use crate::api::{Figures as ShownFigures, Presence, Secret};
 use crate::incoming::Road;
 use crate::report::{RemoteReport, Report};
 use crate::room::{Figures, Kind, Member, MembershipId, RoomCommand, RoomHandle, ServerQuality};
@@ -20,8 +20,8 @@ const LEFT_TILE_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
     Call(CallId),
-    /// Entered by its id, by way of the call plane.
-    Room(RoomId),
+    /// Entered by its id, by way of the call plane; with this PrivateMapKey, which is shown again at a rejoin.
+    Room(RoomId, Option<Secret>),
     /// Entered with a token.
     Token,
 }

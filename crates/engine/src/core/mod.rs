@@ -259,7 +259,7 @@ impl Core {
             Intent::Reject => self.end_ring(reply, |calls, now| calls.reject(now)),
             Intent::Ignore => self.end_ring(reply, |calls, now| calls.ignore(now)),
             Intent::Hangup => self.hangup(reply),
-            Intent::EnterRoom { room, camera } => self.enter_room(room, camera, reply),
+            Intent::EnterRoom { room, camera, key } => self.enter_room(room, camera, key, reply),
             Intent::EnterRoomByToken { url, token, camera } => {
                 let answer = self.enter_by_token(url, token, camera);
                 let _ = reply.send(answer);

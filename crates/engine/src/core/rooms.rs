@@ -7,10 +7,13 @@ use crate::api::{Answer, Ended, Refusal, Secret};
 use crate::incoming::{self, IncomingEvent};
 use crate::outgoing::{self, OutgoingEvent};
 use crate::report::Report;
-use crate::room::{Kind, Member, MembershipId, RemoteTrack, Renewal, RoomCommand, RoomConfig, RoomEvent, RoomHandle};
+use crate::room::{
+    Denied, Kind, Member, MembershipId, RemoteTrack, Renewal, RoomCommand, RoomConfig, RoomEvent, RoomHandle,
+};
 use base64::Engine as _;
 use media::{DeviceChoice, DeviceKind};
 use protocol::event::DeviceInfo;
+use protocol::message::Ticket;
 use protocol::{Code, Event, ExitReason, LeaveReason, RoomAccess, RoomId, UserId};
 use room::client::{Ending, Happened, Purpose};
 use std::sync::Arc;
@@ -54,6 +57,7 @@ impl Core {
     pub(super) fn enter_with(
         &mut self,
         room: RoomId,
+        key: Option<Secret>,
         asked_at: Instant,
         access: &RoomAccess,
     ) -> Result<Answer, Refusal> {
@@ -62,7 +66,7 @@ impl Core {
         let signed_in = self.signed_in.as_mut().ok_or_else(|| refuse(Code::NotSignedIn, "Sign in first."))?;
         let me = signed_in.calls.user().clone();
         let name = room.to_string_for_people();
-        self.enter(What::Room(room), me, name, url, Secret(access.token.clone()), Purpose::Room, true);
+        self.enter(What::Room(room, key), me, name, url, Secret(access.token.clone()), Purpose::Room, true);
         if let Some(membership) = &mut self.membership {
             membership.permit(asked_at);
         }
@@ -145,7 +149,9 @@ impl Core {
         let Some(signed_in) = &mut self.signed_in else { return };
         let asked = match &membership.what {
             What::Call(_) => signed_in.calls.room_access(),
-            What::Room(room) => signed_in.calls.enter_room(room.clone(), true),
+            What::Room(room, key) => {
+                signed_in.calls.enter_room(room.clone(), true, key.clone().map(|key| Ticket(key.0)))
+            }
             What::Token => return,
         };
         match asked {
@@ -153,7 +159,7 @@ impl Core {
                 self.waiting.insert(id, Waiting::Access(reply));
             }
             // No call any more: nothing to come back to.
-            Err(_) => drop(reply.send(Renewal::Refused)),
+            Err(refusal) => drop(reply.send(Renewal::Refused(refusal.code))),
         }
     }
 
@@ -183,6 +189,7 @@ impl Core {
                 }
             }
             RoomEvent::AccessWanted(reply) => self.ask_for_access(reply),
+            RoomEvent::Denied(denied) => self.handle_denied(denied).await,
             RoomEvent::KeyframeWanted => self.studio.force_keyframe(),
             RoomEvent::Quality(list) => {
                 if let Some(membership) = &mut self.membership {
@@ -210,6 +217,27 @@ impl Core {
                     membership.take_figures(figures);
                 }
             }
+        }
+    }
+
+    /// The room lets this user in, but not do everything. What may not be sent is not captured either.
+    async fn handle_denied(&mut self, denied: Denied) {
+        let (code, message) = match denied {
+            Denied::Send(Kind::Voice) => (Code::NoPrivilege, "You may not send your voice in this room."),
+            Denied::Send(Kind::Picture) => (Code::NoVideoPrivilege, Code::NoVideoPrivilege.sentence()),
+            Denied::Receive => (Code::NoPrivilege, "You may not receive everything in this room."),
+        };
+        self.report(Event::OnError { code: code.number(), message: message.to_owned() });
+        match denied {
+            Denied::Send(Kind::Voice) => {
+                self.microphone_wanted = false;
+                self.switch_microphone();
+            }
+            Denied::Send(Kind::Picture) => {
+                self.camera_wanted = false;
+                self.switch_camera().await;
+            }
+            Denied::Receive => {}
         }
     }
 
@@ -305,7 +333,7 @@ impl Core {
         }
         if let Some(signed_in) = &mut self.signed_in {
             match membership.what {
-                What::Room(room) => {
+                What::Room(room, _) => {
                     signed_in.calls.set_occupied(false);
                     // Refused where the server has seen it already.
                     let _ = signed_in.calls.leave_room(room);

@@ -4,6 +4,7 @@ use super::block::Blocked;
 use super::ids::{Kind, MemberId, Slot, TrackId};
 use super::quality::Network;
 use livekit_protocol as proto;
+use protocol::Privileges;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -48,6 +49,8 @@ pub struct Joining {
     pub attributes: BTreeMap<String, String>,
     /// What the token allows.
     pub permission: proto::ParticipantPermission,
+    /// What a key for the room allows beyond it: receiving kind by kind. Everything where there is none.
+    pub privileges: Privileges,
     /// LiveKit's participant kind.
     pub kind: proto::participant_info::Kind,
     /// One or two peer connections.

@@ -14,6 +14,7 @@ mod member;
 mod membership;
 mod quality;
 mod request;
+mod rights;
 mod section;
 mod speakers;
 mod timeout;

@@ -3,7 +3,7 @@
 use super::ids::{Kind, MemberId, TrackId};
 use super::member::Announced;
 use super::track::{self, highest_layer};
-use super::{Output, Room, Settings};
+use super::{Output, Room, Settings, rights};
 use livekit_protocol as proto;
 use prost::Message as _;
 use proto::DisconnectReason;
@@ -11,6 +11,7 @@ use proto::data_packet::Value;
 use proto::request_response::{Reason, Request};
 use proto::signal_request::Message as Asked;
 use proto::signal_response::Message;
+use protocol::Refusal;
 use std::time::Instant;
 
 /// Most tracks that one member may announce or publish: more is a mistake or an attack.
@@ -60,13 +61,18 @@ impl Room {
     fn announce(&mut self, id: MemberId, request: proto::AddTrackRequest) {
         let owned = self.tracks.values().filter(|track| track.owner == id).count();
         let Some(member) = self.members.get_mut(&id) else { return };
-        let permission = &member.joining.permission;
-        let sources = &permission.can_publish_sources;
-        let may = permission.can_publish && (sources.is_empty() || sources.contains(&request.source));
+        let may = rights::may_send(&member.joining.permission, &request);
         let allowed = may && !track::kind_of(&request).is_some_and(|kind| member.blocked.covers(kind));
         if !allowed || owned + member.announced.len() >= TRACK_LIMIT {
-            let reason = if allowed { Reason::LimitExceeded } else { Reason::NotAllowed };
-            return self.respond(id, 0, reason, Some(Request::AddTrack(request)));
+            if allowed {
+                return self.respond(id, 0, Reason::LimitExceeded, Some(Request::AddTrack(request)));
+            }
+            // For people and logs; clients decide by the reason and by what they asked.
+            let message = Refusal::new(rights::refusal_to_send(&request)).to_string();
+            let reason = Reason::NotAllowed.into();
+            let request = Some(Request::AddTrack(request));
+            let response = proto::RequestResponse { request_id: 0, reason, message, request };
+            return self.signal(id, Message::RequestResponse(response));
         }
         // A second codec for a published track is never asked for, so it is never announced in earnest.
         if !request.sid.is_empty() {

@@ -84,7 +84,8 @@ impl Room {
         let member = self.members.get_mut(&id)?;
         let named = |announced: &Announced| {
             let request = &announced.request;
-            request.cid == *cid || request.simulcast_codecs.iter().any(|codec| codec.cid == *cid)
+            let fits = track::kind_of(request).is_none_or(|kind| kind == section.kind);
+            fits && (request.cid == *cid || request.simulcast_codecs.iter().any(|codec| codec.cid == *cid))
         };
         let index = member.announced.iter().position(named)?;
         let Announced { track, request, sid } = member.announced.remove(index);
@@ -257,10 +258,11 @@ impl Room {
         let Some(kind) = self.tracks.get(&track).filter(|track| track.owner != id).map(|track| track.kind) else {
             return;
         };
-        let Some(member) = self.members.get_mut(&id) else { return };
-        if !member.joining.permission.can_subscribe || member.wants.contains_key(&track) {
+        if self.members.get(&id).is_none_or(|member| member.wants.contains_key(&track)) || !self.may_receive(id, track)
+        {
             return;
         }
+        let Some(member) = self.members.get_mut(&id) else { return };
         let settings = Settings { paused: false, most: Layer(2) };
         member.wants.insert(track, Want { slot: None, settings });
         match member.joining.wiring {

@@ -1,10 +1,10 @@
-//! `ahoy-server`: serves, mints tickets, keeps the keys of administrators and shows what they did.
+//! `ahoy-server`: serves, mints tickets and keys for rooms, keeps the keys of administrators and shows what they did.
 
 use anyhow::{Context as _, Result};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
-use protocol::usersig::DEFAULT_EXPIRE;
-use protocol::{UnixMillis, UserId};
+use protocol::usersig::{self, TicketKey};
+use protocol::{Privileges, RoomId, UnixMillis, UserId, map_key};
 use server::admin_keys::AdminKeys;
 use server::audit::{self, Audit, Entry, Plane};
 use server::config::keys::{Form, KEYS};
@@ -32,6 +32,25 @@ enum Command {
         /// 1 to 32 characters of A-Z a-z 0-9 _ and -
         user: String,
         /// For how long it is valid, in seconds [default: 180 days]
+        #[arg(long, value_name = "SECS")]
+        expire: Option<u64>,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Mint a key with which USER may enter a room (PrivateMapKey), and print it.
+    MapKey {
+        /// 1 to 32 characters of A-Z a-z 0-9 _ and -
+        user: String,
+        /// The room's number
+        #[arg(long, value_name = "N", required_unless_present = "str_room", conflicts_with = "str_room")]
+        room: Option<u32>,
+        /// The room's name, if it has one and no number
+        #[arg(long, value_name = "NAME")]
+        str_room: Option<String>,
+        /// The sum of what is allowed: 1 create, 2 enter, 4 send and 8 receive voice, 16 and 32 pictures, 64 and 128 screens
+        #[arg(long, value_name = "BITS", default_value_t = 255, value_parser = clap::value_parser!(u32).range(0..=255))]
+        privileges: u32,
+        /// For how long it is valid, in seconds [default: 5 minutes]
         #[arg(long, value_name = "SECS")]
         expire: Option<u64>,
         #[command(flatten)]
@@ -87,7 +106,11 @@ impl Args for Flags {
         command.arg(file).args(KEYS.iter().map(|key| {
             let action = if key.form == Form::List { ArgAction::Append } else { ArgAction::Set };
             let help = format!("{} [env: {}]", key.help, key.variable());
-            Arg::new(key.name).long(key.name).value_name(key.value).help(help).action(action)
+            let arg = Arg::new(key.name).long(key.name).value_name(key.value).help(help).action(action);
+            if key.form == Form::Switch {
+                return arg.num_args(0..=1).require_equals(true).default_missing_value("true");
+            }
+            arg
         }))
     }
 
@@ -124,6 +147,11 @@ impl Flags {
         };
         Ok(self.layer.clone().over(env).over(file).finish())
     }
+
+    fn ticket_key(&self) -> Result<TicketKey> {
+        let config = self.config()?;
+        Ok(server::ticket_key(&config, &Secrets::load(&config.data_dir)?))
+    }
 }
 
 fn main() -> ExitCode {
@@ -145,10 +173,19 @@ fn run(cli: Cli) -> Result<()> {
         }
         Command::Ticket { user, expire, flags } => {
             let user = UserId::new(user)?;
-            let config = flags.config()?;
-            let key = server::ticket_key(&config, &Secrets::load(&config.data_dir)?);
-            let expire = expire.map_or(DEFAULT_EXPIRE, Duration::from_secs);
-            println!("{}", key.mint(&user, expire, SystemTime::now().into()));
+            let expire = expire.map_or(usersig::DEFAULT_EXPIRE, Duration::from_secs);
+            println!("{}", flags.ticket_key()?.mint(&user, expire, SystemTime::now().into()));
+            Ok(())
+        }
+        Command::MapKey { user, room, str_room, privileges, expire, flags } => {
+            let user = UserId::new(user)?;
+            let room = match str_room {
+                Some(name) => RoomId::text(name)?,
+                None => RoomId::number(room.unwrap_or_default())?,
+            };
+            let expire = expire.map_or(map_key::DEFAULT_EXPIRE, Duration::from_secs);
+            let (privileges, now) = (Privileges(privileges), SystemTime::now().into());
+            println!("{}", flags.ticket_key()?.mint_map_key(&user, &room, privileges, expire, now));
             Ok(())
         }
         Command::AdminKey(command) => admin_key(&command),

@@ -17,6 +17,8 @@ pub enum Form {
     Text,
     /// One number; in a file without quotes, too.
     Number,
+    /// On or off; a flag alone is on.
+    Switch,
     /// Any number of texts: a repeated flag, a list in a file, separated by spaces or commas in the environment.
     List,
 }
@@ -121,6 +123,13 @@ pub const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "require-map-key",
+        form: Form::Switch,
+        value: "BOOL",
+        help: "Rooms are entered with a PrivateMapKey only [default: false]",
+        set: |config, text| set(&mut config.require_map_key, text.parse().map_err(|_| "it is true or false")),
+    },
+    Key {
         name: "member-timeout",
         form: Form::Number,
         value: "SECS",
@@ -172,8 +181,10 @@ fn api_key(text: &str) -> Result<ApiKey, &'static str> {
 fn admin_key(text: &str) -> Result<AdminKey, &'static str> {
     let (id, key) = text.split_once(':').unwrap_or_default();
     if !admin_keys::is_secret_id(id) || key.len() < admin_keys::SECRET_LENGTH {
-        return Err("an admin key is written SECRETID:SECRETKEY; the id has 1 to 64 characters of A-Z a-z 0-9 _ and -, \
-                    the key 8 or more");
+        return Err(
+            "an admin key is written SECRETID:SECRETKEY; the id has 1 to 64 characters of A-Z a-z 0-9 _ and -, \
+                    the key 8 or more",
+        );
     }
     Ok(AdminKey { secret_id: id.to_owned(), secret_key: key.to_owned(), created: 0 })
 }

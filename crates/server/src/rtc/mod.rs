@@ -76,7 +76,7 @@ pub enum Command {
         /// Done.
         reply: oneshot::Sender<()>,
     },
-    /// Lets a client in; the room is made if it is not there.
+    /// Lets a client in; the room is made if it is not there and the client may make it.
     Join {
         /// Where.
         room: String,
@@ -86,7 +86,7 @@ pub enum Command {
         entry: Box<Entry>,
         /// Its socket.
         signal: SignalSink,
-        /// The membership; dropped if the room ended meanwhile.
+        /// The membership; dropped if there is no such room, or it ended meanwhile.
         reply: oneshot::Sender<(MemberId, Session)>,
     },
     /// A new socket for a membership.

@@ -5,6 +5,7 @@ use super::host::Host;
 use super::net::Net;
 use super::{Command, Happened, Rules};
 use anyhow::{Context, Result};
+use protocol::Privileges;
 use room::server::{Happening, MemberId};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -166,8 +167,12 @@ impl Worker {
                 let _ = reply.send(());
             }
             Command::Join { room, joining, entry, signal, reply } => {
-                let host = self.rooms.entry(room.clone()).or_insert_with(|| Host::new(room, self.rules, now, net));
-                if let Some(membership) = host.join(now, net, *joining, *entry, signal) {
+                let host = if joining.privileges.allow(Privileges::CREATE) {
+                    Some(self.rooms.entry(room.clone()).or_insert_with(|| Host::new(room, self.rules, now, net)))
+                } else {
+                    self.rooms.get_mut(&room)
+                };
+                if let Some(membership) = host.and_then(|host| host.join(now, net, *joining, *entry, signal)) {
                     let _ = reply.send(membership);
                 }
             }

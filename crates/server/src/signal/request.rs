@@ -1,5 +1,6 @@
 //! What a client asks when it connects, from either form of the address.
 
+use crate::tokens::PRIVILEGES_ATTRIBUTE;
 use base64::Engine as _;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 use flate2::read::GzDecoder;
@@ -7,6 +8,7 @@ use livekit_protocol as proto;
 use livekit_token::Claims;
 use prost::Message as _;
 use proto::wrapped_join_request::Compression;
+use protocol::Privileges;
 use room::server::{Joining, Wiring};
 use std::io::Read as _;
 
@@ -72,9 +74,11 @@ impl Request {
     /// Who comes in, as the token says, and with what client. Metadata of the request counts where the token lets its
     /// holder change it.
     pub fn joining(&self, claims: Claims, wiring: Wiring, unix_ms: i64) -> Joining {
-        let permission = permission(&claims);
+        let privileges = privileges(&claims);
+        let permission = permission(&claims, privileges);
         let mut metadata = claims.metadata;
         let mut attributes: std::collections::BTreeMap<String, String> = claims.attributes.into_iter().collect();
+        attributes.remove(PRIVILEGES_ATTRIBUTE);
         if permission.can_update_metadata {
             if !self.join.metadata.is_empty() {
                 metadata.clone_from(&self.join.metadata);
@@ -87,6 +91,7 @@ impl Request {
             metadata,
             attributes,
             permission,
+            privileges,
             kind: kind(&claims.kind),
             wiring,
             auto_subscribe: self.auto_subscribe,
@@ -106,8 +111,14 @@ fn unpack(packed: &[u8]) -> Result<Vec<u8>, RequestError> {
     Ok(plain)
 }
 
+/// What a key for the room allows. A number that cannot be read allows nothing.
+fn privileges(claims: &Claims) -> Privileges {
+    let written = claims.attributes.get(PRIVILEGES_ATTRIBUTE);
+    written.map_or(Privileges::ALL, |number| number.parse().map_or(Privileges::NONE, Privileges))
+}
+
 #[allow(deprecated)]
-fn permission(claims: &Claims) -> proto::ParticipantPermission {
+fn permission(claims: &Claims, privileges: Privileges) -> proto::ParticipantPermission {
     let video = &claims.video;
     let source = |name: &String| {
         let source = match name.as_str() {
@@ -120,7 +131,7 @@ fn permission(claims: &Claims) -> proto::ParticipantPermission {
         i32::from(source)
     };
     proto::ParticipantPermission {
-        can_subscribe: video.can_subscribe(),
+        can_subscribe: can_subscribe(claims, privileges),
         can_publish: video.can_publish(),
         can_publish_data: video.can_publish_data(),
         can_publish_sources: video.can_publish_sources.iter().map(source).collect(),
@@ -130,6 +141,15 @@ fn permission(claims: &Claims) -> proto::ParticipantPermission {
         agent: video.agent,
         ..Default::default()
     }
+}
+
+/// A key says kind by kind what LiveKit's grant can only say of everything.
+fn can_subscribe(claims: &Claims, privileges: Privileges) -> bool {
+    const RECEIVE: Privileges = Privileges(8 | 32 | 128);
+    if claims.attributes.contains_key(PRIVILEGES_ATTRIBUTE) {
+        return privileges.allow_any(RECEIVE);
+    }
+    claims.video.can_subscribe()
 }
 
 fn kind(name: &str) -> proto::participant_info::Kind {

@@ -7,6 +7,7 @@ mod life;
 mod media;
 mod outside;
 mod random;
+mod rights;
 
 use super::*;
 use proto::DisconnectReason;
@@ -43,6 +44,7 @@ fn joining(identity: &str, wiring: Wiring) -> Joining {
             can_publish_data: true,
             ..Default::default()
         },
+        privileges: protocol::Privileges::ALL,
         kind: proto::participant_info::Kind::Standard,
         wiring,
         auto_subscribe: true,
