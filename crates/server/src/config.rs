@@ -21,6 +21,16 @@ pub const DEFAULT_SDK_APP_ID: u64 = 1_400_000_000;
 /// LiveKit asks for secrets of 32 characters and more.
 const SECRET_LENGTH: usize = 32;
 
+/// Who carries the rooms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum RoomsKind {
+    /// This process.
+    #[default]
+    Embedded,
+    /// A LiveKit deployment.
+    LiveKit,
+}
+
 /// All that a server needs to know. Port 0 takes any free port.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Config {
@@ -30,8 +40,13 @@ pub struct Config {
     pub media: SocketAddr,
     /// Store and generated secrets.
     pub data_dir: PathBuf,
-    /// Room API keys, as LiveKit has them. The server always has one more of its own.
+    /// Room API keys, as LiveKit has them. Embedded rooms always have one more of their own; with LiveKit the first one
+    /// is the deployment's.
     pub api_keys: Vec<ApiKey>,
+    /// Who carries the rooms.
+    pub rooms: RoomsKind,
+    /// Where clients and this server reach the LiveKit deployment: `ws(s)://` or `http(s)://`.
+    pub livekit_url: Option<url::Url>,
     /// The application of the tickets.
     pub sdk_app_id: u64,
     /// Signs tickets; generated and kept in the data directory where absent.
@@ -51,6 +66,8 @@ impl Default for Config {
             media: any,
             data_dir: default_data_dir(),
             api_keys: Vec::new(),
+            rooms: RoomsKind::default(),
+            livekit_url: None,
             sdk_app_id: DEFAULT_SDK_APP_ID,
             ticket_key: None,
             public_url: None,
@@ -66,6 +83,7 @@ impl std::fmt::Debug for Config {
             .field("media", &self.media)
             .field("data_dir", &self.data_dir)
             .field("api_keys", &self.api_keys)
+            .field("rooms", &self.rooms)
             .field("sdk_app_id", &self.sdk_app_id)
             .finish_non_exhaustive()
     }
@@ -117,7 +135,8 @@ pub enum ConfigError {
 }
 
 /// Every key, as in the file. Flags are the same with `--`, variables in capitals with `AHOY_` and `_`.
-pub const KEYS: [&str; 7] = ["listen", "media", "data-dir", "api-key", "sdk-app-id", "ticket-key", "public-url"];
+pub const KEYS: [&str; 9] =
+    ["listen", "media", "data-dir", "api-key", "sdk-app-id", "ticket-key", "public-url", "rooms", "livekit-url"];
 
 /// What one place says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,6 +148,8 @@ pub struct Layer {
     sdk_app_id: Option<u64>,
     ticket_key: Option<TicketSecret>,
     public_url: Option<url::Url>,
+    rooms: Option<RoomsKind>,
+    livekit_url: Option<url::Url>,
 }
 
 /// Kept from `Debug`.
@@ -167,6 +188,18 @@ impl Layer {
             "public-url" => {
                 let url = url::Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
                 self.public_url = Some(url.ok_or_else(|| bad("an address is written http://host or https://host"))?);
+            }
+            "rooms" => {
+                self.rooms = Some(match value {
+                    "embedded" => RoomsKind::Embedded,
+                    "livekit" => RoomsKind::LiveKit,
+                    _ => return Err(bad("the rooms are \"embedded\" or on \"livekit\"")),
+                });
+            }
+            "livekit-url" => {
+                let schemes = ["ws", "wss", "http", "https"];
+                let url = url::Url::parse(value).ok().filter(|url| schemes.contains(&url.scheme()) && url.has_host());
+                self.livekit_url = Some(url.ok_or_else(|| bad("an address is written ws://host or wss://host"))?);
             }
             _ => return Err(bad("there is no such key")),
         }
@@ -245,6 +278,8 @@ impl Layer {
             sdk_app_id: self.sdk_app_id.or(lower.sdk_app_id),
             ticket_key: self.ticket_key.or(lower.ticket_key),
             public_url: self.public_url.or(lower.public_url),
+            rooms: self.rooms.or(lower.rooms),
+            livekit_url: self.livekit_url.or(lower.livekit_url),
         }
     }
 
@@ -259,6 +294,8 @@ impl Layer {
             sdk_app_id: self.sdk_app_id.unwrap_or(DEFAULT_SDK_APP_ID),
             ticket_key: self.ticket_key.map(|secret| secret.0),
             public_url: self.public_url,
+            rooms: self.rooms.unwrap_or_default(),
+            livekit_url: self.livekit_url,
             ..Config::default()
         }
     }
@@ -314,6 +351,8 @@ mod tests {
             ("ticket-key = 5", "line 1, key \"ticket-key\""),
             ("media = [", "line 1:"),
             ("public-url = \"ftp://x\"", "line 1, key \"public-url\""),
+            ("rooms = \"zoom\"", "line 1, key \"rooms\""),
+            ("livekit-url = \"127.0.0.1:7880\"", "line 1, key \"livekit-url\""),
         ] {
             let error = Layer::from_toml(text).unwrap_err().to_string();
             assert!(error.starts_with(start), "{text}: {error}");

@@ -1,6 +1,6 @@
 //! The server as a whole: starts its planes, says where it listens, and stops them in order.
 
-use crate::config::Config;
+use crate::config::{Config, RoomsKind};
 use crate::plane::{Plane, socket};
 use crate::rooms::Carrier;
 use crate::secrets::Secrets;
@@ -42,9 +42,9 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// Starts a server with embedded rooms. It serves when this returns.
+    /// Starts a server with the rooms that the configuration names. It serves when this returns.
     pub async fn start(config: Config) -> Result<Self> {
-        Self::start_with(config, crate::rooms::start_default).await
+        Self::start_with(config, crate::rooms::start_configured).await
     }
 
     /// Starts a server whose rooms are carried by what `make` returns.
@@ -56,8 +56,7 @@ impl Server {
         let secrets = Secrets::load(&config.data_dir)?;
         let store = Store::open(&config.data_dir)?;
         let ticket_key = Arc::new(ticket_key(&config, &secrets));
-        let own = ApiKey { key: OWN_KEY.to_owned(), secret: secrets.room_secret };
-        let tokens = Arc::new(Tokens::new(own, &config.api_keys));
+        let tokens = Arc::new(Tokens::new(minting_key(&config, secrets.room_secret), &config.api_keys));
 
         let listener = TcpListener::bind(config.listen)
             .await
@@ -81,7 +80,7 @@ impl Server {
             .merge(socket::router(door))
             .merge(carrier.router());
         let http = tokio::spawn(serve(listener, app, stopped));
-        tracing::info!(http = %http_addr, media = %carrier.media_addr(), "serving");
+        tracing::info!(http = %http_addr, media = ?carrier.media_addr(), "serving");
         Ok(Self { http_addr, public_url: config.public_url, ticket_key, carrier, plane, stop, http: Some(http) })
     }
 
@@ -91,9 +90,9 @@ impl Server {
         self.http_addr
     }
 
-    /// Where media arrives (UDP).
+    /// Where media arrives (UDP); `None` where a LiveKit deployment carries it.
     #[must_use]
-    pub fn media_addr(&self) -> SocketAddr {
+    pub fn media_addr(&self) -> Option<SocketAddr> {
         self.carrier.media_addr()
     }
 
@@ -142,6 +141,16 @@ impl Drop for Server {
 #[must_use]
 pub fn ticket_key(config: &Config, secrets: &Secrets) -> TicketKey {
     TicketKey::new(config.sdk_app_id, config.ticket_key.clone().unwrap_or_else(|| secrets.ticket_key.clone()))
+}
+
+/// The key that signs room tokens: one that whoever carries the rooms knows.
+fn minting_key(config: &Config, room_secret: String) -> ApiKey {
+    let own = || ApiKey { key: OWN_KEY.to_owned(), secret: room_secret };
+    match config.rooms {
+        RoomsKind::Embedded => own(),
+        // Without one the carrier does not start.
+        RoomsKind::LiveKit => config.api_keys.first().cloned().unwrap_or_else(own),
+    }
 }
 
 async fn serve(listener: TcpListener, app: axum::Router, mut stopped: watch::Receiver<bool>) {

@@ -10,7 +10,18 @@ use tokio_tungstenite::tungstenite::Message;
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ahoy-server"));
-    for key in ["LISTEN", "MEDIA", "DATA_DIR", "API_KEY", "SDK_APP_ID", "TICKET_KEY", "PUBLIC_URL", "CONFIG"] {
+    for key in [
+        "LISTEN",
+        "MEDIA",
+        "DATA_DIR",
+        "API_KEY",
+        "SDK_APP_ID",
+        "TICKET_KEY",
+        "PUBLIC_URL",
+        "CONFIG",
+        "ROOMS",
+        "LIVEKIT_URL",
+    ] {
         command.env_remove(format!("AHOY_{key}"));
     }
     command

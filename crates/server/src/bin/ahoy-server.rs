@@ -62,6 +62,12 @@ struct Flags {
     /// Where clients reach this server, if it is not what they asked for [env: AHOY_PUBLIC_URL]
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// Who carries the rooms: embedded or livekit [env: AHOY_ROOMS] [default: embedded]
+    #[arg(long, value_name = "WHO")]
+    rooms: Option<String>,
+    /// Where clients and this server reach the LiveKit deployment; its key is the first --api-key [env: AHOY_LIVEKIT_URL]
+    #[arg(long, value_name = "URL")]
+    livekit_url: Option<String>,
 }
 
 impl Flags {
@@ -74,6 +80,8 @@ impl Flags {
             ("sdk-app-id", &self.sdk_app_id),
             ("ticket-key", &self.ticket_key),
             ("public-url", &self.public_url),
+            ("rooms", &self.rooms),
+            ("livekit-url", &self.livekit_url),
         ];
         for (key, value) in single {
             if let Some(value) = value {
@@ -137,7 +145,7 @@ async fn serve(config: Config) -> Result<()> {
     let server = Server::start(config).await?;
     let ready = serde_json::json!({
         "http": server.http_addr().to_string(),
-        "media": server.media_addr().to_string(),
+        "media": server.media_addr().map(|addr| addr.to_string()),
         "url": server.url(),
         "sdkAppId": server.sdk_app_id(),
         "dataDir": data_dir.display().to_string(),
