@@ -7,12 +7,13 @@ use crate::config::{Config, RoomsKind};
 use crate::tokens::{Grants, Tokens};
 use anyhow::Context as _;
 use async_trait::async_trait;
+use livekit_protocol as proto;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
 /// Events kept for a slow listener. One that falls behind is told so by the channel and asks [`Rooms::list_all`].
-pub const EVENT_CAPACITY: usize = 1024;
+pub const EVENT_CAPACITY: usize = 4096;
 
 /// What can be done with rooms. Rooms are named as on the LiveKit wire (`n:123`, `s:name`, or any name of a token
 /// signed with an API key); people by the identity of their token, which is the user id for members of a call.
@@ -33,6 +34,12 @@ pub trait Rooms: Send + Sync + 'static {
     /// for it. Removing somebody who is not there succeeds; a room that does not exist does not.
     async fn remove(&self, room: &str, identity: &str, by: Option<String>) -> Result<(), RoomsError>;
 
+    /// Stops somebody's voice or picture, or lets it go on; what is named here counts, whatever was before. Blocked
+    /// tracks look muted to the others, nothing of them is forwarded, and none may be published. What the owner muted
+    /// itself stays muted when freed. Holds for the membership: who leaves and enters again is free. (TRTC's
+    /// SetUserBlocked.)
+    async fn block(&self, room: &str, identity: &str, blocked: Blocked) -> Result<(), RoomsError>;
+
     /// Dismisses the room: everyone gets `ROOM_DELETED`.
     async fn dismiss(&self, room: &str, by: Option<String>) -> Result<(), RoomsError>;
 
@@ -42,7 +49,7 @@ pub trait Rooms: Send + Sync + 'static {
     /// Every room with its members.
     async fn list_all(&self) -> Result<Vec<RoomInfo>, RoomsError>;
 
-    /// What happens from now on, in the order in which it happens within each room.
+    /// What happens from now on, to everybody who asks, in the order in which it happens within each room.
     fn events(&self) -> broadcast::Receiver<RoomEvent>;
 }
 
@@ -110,29 +117,77 @@ pub struct RoomInfo {
     pub members: Vec<Member>,
 }
 
-/// What happened in a room.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What of somebody's media is blocked by an administrator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Blocked {
+    /// Every sound: microphone, and what a shared screen plays.
+    pub voice: bool,
+    /// Every picture: camera and shared screen.
+    pub picture: bool,
+}
+
+/// What happened in a room, with LiveKit's descriptions of it as of after the event.
+///
+/// In each room: [`RoomEvent::Started`] comes first and [`RoomEvent::Finished`] last; between them, for each membership,
+/// [`RoomEvent::Joined`], then what its tracks do, then [`RoomEvent::Left`].
+#[derive(Clone, Debug, PartialEq)]
 pub enum RoomEvent {
+    /// The room exists: it was opened, or somebody entered.
+    Started {
+        /// Name on the wire.
+        room: String,
+        /// How it begins.
+        info: Arc<proto::Room>,
+    },
     /// Somebody is in: their signalling is up and they are visible to the others.
     Joined {
         /// Name on the wire.
         room: String,
-        /// Who.
-        identity: String,
+        /// Who: `who.identity` is the user.
+        who: Arc<proto::ParticipantInfo>,
     },
     /// Somebody is out.
     Left {
         /// Name on the wire.
         room: String,
-        /// Who.
-        identity: String,
+        /// Who, with the tracks that ended by leaving: they get no [`RoomEvent::Unpublished`] of their own.
+        who: Arc<proto::ParticipantInfo>,
         /// Why.
         why: LeftWhy,
+    },
+    /// Somebody publishes a track.
+    Published {
+        /// Name on the wire.
+        room: String,
+        /// Who.
+        who: Arc<proto::ParticipantInfo>,
+        /// What: kind, source, and whether it begins muted.
+        track: Arc<proto::TrackInfo>,
+    },
+    /// Somebody who stays publishes a track no longer.
+    Unpublished {
+        /// Name on the wire.
+        room: String,
+        /// Who.
+        who: Arc<proto::ParticipantInfo>,
+        /// What.
+        track: Arc<proto::TrackInfo>,
+    },
+    /// A published track was muted or unmuted, as `track.muted` says, by its owner or by an administrator.
+    Muted {
+        /// Name on the wire.
+        room: String,
+        /// Whose.
+        who: Arc<proto::ParticipantInfo>,
+        /// What.
+        track: Arc<proto::TrackInfo>,
     },
     /// The room is gone. Comes after the [`RoomEvent::Left`] of its members.
     Finished {
         /// Name on the wire.
         room: String,
+        /// How it ended.
+        info: Arc<proto::Room>,
         /// Why.
         why: FinishedWhy,
     },
@@ -177,6 +232,9 @@ pub enum RoomsError {
     /// No room of that name.
     #[error("there is no such room")]
     NotExist,
+    /// Nobody of that identity is in the room.
+    #[error("there is nobody of that identity in the room")]
+    NoMember,
     /// The carrier of the rooms cannot be reached or fails.
     #[error("the rooms are not available: {0}")]
     Unavailable(String),

@@ -82,8 +82,11 @@ async fn first_answer(http: &str, user: &str, ticket: &str) -> Value {
         json!({"type": "hello", "versions": [1], "userId": user, "userSig": ticket, "deviceId": "d"}).to_string();
     socket.send(Message::text(hello)).await.unwrap();
     loop {
-        if let Message::Text(text) = socket.next().await.unwrap().unwrap() {
-            return serde_json::from_str(&text).unwrap();
+        let Message::Text(text) = socket.next().await.unwrap().unwrap() else { continue };
+        let message: Value = serde_json::from_str(&text).unwrap();
+        // The heartbeat may come first.
+        if message["type"] != "ping" {
+            return message;
         }
     }
 }

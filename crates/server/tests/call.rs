@@ -3,10 +3,11 @@
 
 mod common;
 
-use common::{Client, Host, start, start_with};
+use common::{Client, Host, start, start_with, who};
 use serde_json::{Value, json};
 use server::Config;
 use server::rooms::{FinishedWhy, LeftWhy, RoomEvent};
+use std::sync::Arc;
 use std::time::Duration;
 
 fn wish(callees: &[&str]) -> Value {
@@ -188,7 +189,7 @@ async fn one_removed_by_an_administrator_hears_by_whom_and_their_token_is_void()
     bob.request(2, "roomAccess", json!({"callId": call})).await;
     let token = bob.reply(2).await["access"]["token"].as_str().unwrap().to_owned();
     let why = LeftWhy::Removed { by: Some("warden".to_owned()) };
-    host.rooms.say(RoomEvent::Left { room, identity: "bob".to_owned(), why });
+    host.rooms.say(RoomEvent::Left { room, who: who("bob"), why });
     let exit = bob.event("roomExit").await;
     assert_eq!((&exit["reason"], &exit["by"]), (&json!(1), &json!("warden")));
     assert_eq!(bob.event("ended").await["reason"], 9);
@@ -209,9 +210,9 @@ async fn a_dismissed_room_ends_the_call_for_everyone() {
     let (_, room) = talk(&host, &mut alice, &mut bob).await;
     for identity in ["alice", "bob"] {
         let why = LeftWhy::Dismissed { by: None };
-        host.rooms.say(RoomEvent::Left { room: room.clone(), identity: identity.to_owned(), why });
+        host.rooms.say(RoomEvent::Left { room: room.clone(), who: who(identity), why });
     }
-    host.rooms.say(RoomEvent::Finished { room, why: FinishedWhy::Dismissed { by: None } });
+    host.rooms.say(RoomEvent::Finished { room, info: Arc::default(), why: FinishedWhy::Dismissed { by: None } });
     for client in [&mut alice, &mut bob] {
         let exit = client.event("roomExit").await;
         assert_eq!(exit["reason"], 2);

@@ -1,5 +1,6 @@
 //! One member as the room sees it.
 
+use super::block::Blocked;
 use super::ids::{Kind, MemberId, Slot, TrackId};
 use super::quality::Network;
 use livekit_protocol as proto;
@@ -105,6 +106,7 @@ pub(super) struct Member {
     pub id: MemberId,
     pub sid: String,
     pub joining: Joining,
+    pub blocked: Blocked,
     pub state: proto::participant_info::State,
     pub version: u32,
     pub signal: Signal,
@@ -143,7 +145,7 @@ impl Member {
             joined_at: joining.unix_ms / 1_000,
             joined_at_ms: joining.unix_ms,
             version: self.version,
-            permission: Some(joining.permission.clone()),
+            permission: Some(self.blocked.narrow(&joining.permission)),
             kind: joining.kind.into(),
             client_protocol: joining.client_protocol,
             ..Default::default()

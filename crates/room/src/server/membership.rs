@@ -3,7 +3,9 @@
 use super::ids::{MemberId, TrackId};
 use super::member::{Joining, Member, Signal};
 use super::quality::{Measured, Network};
-use super::{Happening, Output, PING_INTERVAL, PING_TIMEOUT, Phase, Room, WIRE_RELEASE, enabled_codecs, server_info};
+use super::{
+    Blocked, Happening, Output, PING_INTERVAL, PING_TIMEOUT, Phase, Room, WIRE_RELEASE, enabled_codecs, server_info,
+};
 use livekit_protocol as proto;
 use proto::DisconnectReason;
 use proto::leave_request::Action;
@@ -19,19 +21,18 @@ impl Room {
             return None;
         }
         self.phase = Phase::Used;
-        let twin = self.members.values().find(|member| member.joining.identity == joining.identity);
-        if let Some(twin) = twin.map(|member| member.id) {
+        if let Some(twin) = self.member_of(&joining.identity) {
             self.leave(twin, DisconnectReason::DuplicateIdentity, true);
             self.phase = Phase::Used;
         }
         let id = MemberId(self.next_member);
         self.next_member += 1;
         let sid = self.sids.next("PA_");
-        let identity = joining.identity.clone();
         let member = Member {
             id,
             sid,
             joining,
+            blocked: Blocked::default(),
             state: State::Joined,
             version: 0,
             signal: Signal::Open,
@@ -47,7 +48,9 @@ impl Room {
         self.members.insert(id, member);
         self.send_join(id);
         self.tell_others(id);
-        self.outputs.push_back(Output::Happened(Happening::Joined { identity }));
+        if let Some(who) = self.member_info(id).map(Box::new) {
+            self.happened(Happening::Joined { who });
+        }
         let present: Vec<TrackId> = self.tracks.keys().copied().collect();
         for track in present {
             self.want_automatically(id, track);
@@ -147,8 +150,7 @@ impl Room {
 
     /// An administrator puts somebody out. False if nobody here has this identity.
     pub fn handle_remove(&mut self, identity: &str) -> bool {
-        let found = self.members.values().find(|member| member.joining.identity == identity).map(|member| member.id);
-        let Some(id) = found else { return false };
+        let Some(id) = self.member_of(identity) else { return false };
         self.leave(id, DisconnectReason::ParticipantRemoved, true);
         true
     }
@@ -188,7 +190,7 @@ impl Room {
         }
         let owned: Vec<TrackId> =
             self.tracks.values().filter(|track| track.owner == id).map(|track| track.id).collect();
-        let mut farewell = self.member_info(id);
+        let farewell = self.member_info(id);
         for track in owned {
             self.end_track(track);
         }
@@ -200,12 +202,12 @@ impl Room {
             }
         }
         self.outputs.push_back(Output::Removed { member: id });
-        if let Some(info) = farewell.as_mut().filter(|_| !member.is_hidden()) {
-            info.state = State::Disconnected.into();
-            info.disconnect_reason = reason.into();
-            info.version += 1;
-            info.tracks.clear();
-            let participants = vec![info.clone()];
+        let Some(mut who) = farewell.map(Box::new) else { return };
+        who.state = State::Disconnected.into();
+        who.disconnect_reason = reason.into();
+        who.version += 1;
+        if !member.is_hidden() {
+            let participants = vec![proto::ParticipantInfo { tracks: Vec::new(), ..(*who).clone() }];
             let update = || Message::Update(proto::ParticipantUpdate { participants: participants.clone() });
             self.broadcast(None, update);
         }
@@ -213,8 +215,7 @@ impl Room {
         for other in remaining {
             self.ask_sections(other);
         }
-        let identity = member.joining.identity;
-        self.outputs.push_back(Output::Happened(Happening::Left { identity, reason }));
+        self.happened(Happening::Left { who, reason });
         if self.members.is_empty() && reason != DisconnectReason::DuplicateIdentity {
             self.finish();
         }
@@ -223,7 +224,7 @@ impl Room {
     pub(super) fn finish(&mut self) {
         if self.phase != Phase::Finished {
             self.phase = Phase::Finished;
-            self.outputs.push_back(Output::Happened(Happening::Finished));
+            self.happened(Happening::Finished { room: Box::new(self.info()) });
         }
     }
 }

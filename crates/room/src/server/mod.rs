@@ -5,7 +5,9 @@
 //! room sees opaque ids; sockets, SDP and keys are its owner's. Per packet it is asked nothing: the owner keeps one
 //! [`forward::Forward`] per subscription, as [`Output::Bind`] and [`Output::Adjust`] say.
 
+mod block;
 pub mod forward;
+mod happening;
 pub mod ids;
 pub mod keyframe;
 mod member;
@@ -20,7 +22,9 @@ mod track;
 #[cfg(test)]
 mod tests;
 
+pub use block::Blocked;
 pub use forward::{Forward, Incoming, Layer, LiveLayers, Outgoing};
+pub use happening::Happening;
 pub use ids::{Kind, MemberId, Slot, TrackId};
 pub use keyframe::Readable;
 pub use member::{Joining, Settings, Wiring};
@@ -30,7 +34,6 @@ pub use timeout::Reason;
 
 use livekit_protocol as proto;
 use member::Member;
-use proto::DisconnectReason;
 use proto::signal_response::Message;
 use speakers::Speakers;
 use std::collections::{BTreeMap, VecDeque};
@@ -160,25 +163,6 @@ pub enum Output {
     Happened(Happening),
 }
 
-/// What the outside is told of a room.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Happening {
-    /// Somebody came in.
-    Joined {
-        /// Who.
-        identity: String,
-    },
-    /// Somebody is out.
-    Left {
-        /// Who.
-        identity: String,
-        /// Why.
-        reason: DisconnectReason,
-    },
-    /// The room is over; it gives no further output.
-    Finished,
-}
-
 /// The brain of one room.
 ///
 /// ```text
@@ -212,7 +196,7 @@ impl Room {
     #[must_use]
     pub fn new(config: RoomConfig, now: Instant) -> Self {
         let mut sids = ids::SidMaker::new(config.seed);
-        Self {
+        let mut room = Self {
             sid: sids.next("RM_"),
             phase: Phase::Waiting { until: now + config.empty_timeout },
             sids,
@@ -224,7 +208,9 @@ impl Room {
             quality_due: now + quality::QUALITY_INTERVAL,
             outputs: VecDeque::new(),
             config,
-        }
+        };
+        room.happened(Happening::Started { room: Box::new(room.info()) });
+        room
     }
 
     /// The next effect.
@@ -279,6 +265,14 @@ impl Room {
         Some(self.members.get(&member)?.info(tracks.collect()))
     }
 
+    fn member_of(&self, identity: &str) -> Option<MemberId> {
+        self.members.values().find(|member| member.joining.identity == identity).map(|member| member.id)
+    }
+
+    fn happened(&mut self, happening: Happening) {
+        self.outputs.push_back(Output::Happened(happening));
+    }
+
     fn signal(&mut self, to: MemberId, message: Message) {
         self.outputs.push_back(Output::Signal { to, message: Box::new(message) });
     }
@@ -292,6 +286,13 @@ impl Room {
         }
         let Some(info) = self.member_info(member) else { return };
         self.broadcast(Some(member), || Message::Update(proto::ParticipantUpdate { participants: vec![info.clone()] }));
+    }
+
+    /// Tells `member` how it is now.
+    fn tell_self(&mut self, member: MemberId) {
+        if let Some(info) = self.member_info(member) {
+            self.signal(member, Message::Update(proto::ParticipantUpdate { participants: vec![info] }));
+        }
     }
 
     fn broadcast(&mut self, except: Option<MemberId>, message: impl Fn() -> Message) {

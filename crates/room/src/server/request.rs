@@ -62,7 +62,8 @@ impl Room {
         let Some(member) = self.members.get_mut(&id) else { return };
         let permission = &member.joining.permission;
         let sources = &permission.can_publish_sources;
-        let allowed = permission.can_publish && (sources.is_empty() || sources.contains(&request.source));
+        let may = permission.can_publish && (sources.is_empty() || sources.contains(&request.source));
+        let allowed = may && !track::kind_of(&request).is_some_and(|kind| member.blocked.covers(kind));
         if !allowed || owned + member.announced.len() >= TRACK_LIMIT {
             let reason = if allowed { Reason::LimitExceeded } else { Reason::NotAllowed };
             return self.respond(id, 0, reason, Some(Request::AddTrack(request)));
@@ -100,11 +101,12 @@ impl Room {
         }
         let Some(track) = self.own_track(id, &request.sid) else { return };
         let Some(entry) = self.tracks.get_mut(&track) else { return };
-        if entry.info.muted == request.muted {
+        entry.muted_by_owner = request.muted;
+        if !self.show_mute(track) {
             return;
         }
-        entry.info.muted = request.muted;
         self.tell_others(id);
+        self.tell_muted(track);
         if !request.muted {
             self.request_keyframe(now, track);
         }
@@ -140,6 +142,7 @@ impl Room {
         }
         want.settings = settings;
         if want.slot.is_some() {
+            let settings = self.effective(track, settings);
             self.outputs.push_back(Output::Adjust { track, member: id, settings });
             if !settings.paused {
                 self.request_keyframe(now, track);
@@ -185,9 +188,7 @@ impl Room {
             }
         }
         self.tell_others(id);
-        if let Some(info) = self.member_info(id) {
-            self.signal(id, Message::Update(proto::ParticipantUpdate { participants: vec![info] }));
-        }
+        self.tell_self(id);
         if request.request_id != 0 {
             self.respond(id, request.request_id, Reason::Ok, None);
         }

@@ -90,6 +90,8 @@ impl Room {
         let Announced { track, request, sid } = member.announced.remove(index);
         let mut info = track::describe(&request, sid);
         info.mid.clone_from(&section.slot.0);
+        let silenced = member.blocked.covers(section.kind);
+        info.muted |= silenced;
         let codec = track::codec_name(&request);
         let entry = Track {
             id: track,
@@ -97,11 +99,14 @@ impl Room {
             kind: section.kind,
             slot: section.slot.clone(),
             info,
+            muted_by_owner: request.muted,
+            silenced,
             keyframe_asked_at: None,
             keyframe_due: None,
         };
         self.tracks.insert(track, entry);
         self.tell_others(id);
+        self.tell_published(track);
         let everybody: Vec<MemberId> = self.members.keys().copied().filter(|other| *other != id).collect();
         for other in everybody {
             self.want_automatically(other, track);
@@ -121,10 +126,11 @@ impl Room {
         if withdrawn.is_empty() {
             return;
         }
-        for track in withdrawn {
-            self.end_track(track);
-        }
+        let ended: Vec<proto::TrackInfo> = withdrawn.into_iter().filter_map(|track| self.end_track(track)).collect();
         self.tell_others(id);
+        for track in ended {
+            self.tell_unpublished(id, track);
+        }
         let everybody: Vec<MemberId> = self.members.keys().copied().collect();
         for other in everybody {
             self.ask_sections(other);
@@ -184,9 +190,10 @@ impl Room {
         let Some(member) = self.members.get(&id) else { return };
         let Some(want) = member.wants.get(&track) else { return };
         let Some(slot) = want.slot.clone() else { return };
-        let is_connected = member.is_connected;
-        self.outputs.push_back(Output::Bind { track, member: id, slot, settings: want.settings });
-        if is_connected {
+        let settings = self.effective(track, want.settings);
+        let flows = member.is_connected && !settings.paused;
+        self.outputs.push_back(Output::Bind { track, member: id, slot, settings });
+        if flows {
             self.request_keyframe(now, track);
         }
     }
@@ -278,13 +285,14 @@ impl Room {
     }
 
     /// A track is over: whoever received it has a section to give back.
-    pub(super) fn end_track(&mut self, track: TrackId) {
+    pub(super) fn end_track(&mut self, track: TrackId) -> Option<proto::TrackInfo> {
         let everybody: Vec<MemberId> = self.members.keys().copied().collect();
         for member in everybody {
             self.unwant(member, track);
         }
-        self.tracks.remove(&track);
+        let ended = self.tracks.remove(&track)?;
         self.outputs.push_back(Output::TrackEnded { track });
+        Some(ended.info)
     }
 
     /// A subscriber's decoder asks for a keyframe of what comes in this slot.

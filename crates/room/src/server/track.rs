@@ -16,7 +16,11 @@ pub(super) struct Track {
     pub owner: MemberId,
     pub kind: Kind,
     pub slot: Slot,
+    /// As everybody is told it; muted if the owner muted it or it is silenced.
     pub info: proto::TrackInfo,
+    pub muted_by_owner: bool,
+    /// Blocked by an administrator: nothing is forwarded.
+    pub silenced: bool,
     pub keyframe_asked_at: Option<Instant>,
     pub keyframe_due: Option<Instant>,
 }
@@ -33,6 +37,15 @@ pub(super) fn sid_prefix(request: &proto::AddTrackRequest) -> &'static str {
             TrackType::Video => "TR_V",
             TrackType::Data => "TR_D",
         },
+    }
+}
+
+/// Whether sound or picture is announced; `None` for data.
+pub(super) fn kind_of(request: &proto::AddTrackRequest) -> Option<Kind> {
+    match request.r#type() {
+        TrackType::Audio => Some(Kind::Audio),
+        TrackType::Video => Some(Kind::Video),
+        TrackType::Data => None,
     }
 }
 

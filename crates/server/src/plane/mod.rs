@@ -251,23 +251,28 @@ async fn forward_room_events(
 }
 
 fn translate(event: RoomEvent) -> Option<RoomsEvent> {
-    let member = |room: String, identity: String, news| {
+    let member = |room: String, identity: &str, news| {
         let room = RoomId::from_wire_name(&room).ok()?;
         Some(RoomsEvent::Member { room, user: UserId::new(identity).ok()?, news })
     };
     match event {
-        RoomEvent::Joined { room, identity } => member(room, identity, RoomNews::Joined),
-        RoomEvent::Left { room, identity, why } => match why {
-            LeftWhy::Own => member(room, identity, RoomNews::Left),
-            LeftWhy::Lost => member(room, identity, RoomNews::Lost),
-            LeftWhy::Removed { by } => member(room, identity, RoomNews::Removed { by }),
+        RoomEvent::Joined { room, who } => member(room, &who.identity, RoomNews::Joined),
+        RoomEvent::Left { room, who, why } => match why {
+            LeftWhy::Own => member(room, &who.identity, RoomNews::Left),
+            LeftWhy::Lost => member(room, &who.identity, RoomNews::Lost),
+            LeftWhy::Removed { by } => member(room, &who.identity, RoomNews::Removed { by }),
             // The room's own end follows; the other connection of the same person is in.
             LeftWhy::Dismissed { .. } | LeftWhy::Replaced => None,
         },
-        RoomEvent::Finished { room, why: FinishedWhy::Dismissed { by } } => {
+        RoomEvent::Finished { room, why: FinishedWhy::Dismissed { by }, .. } => {
             Some(RoomsEvent::Dismissed { room: RoomId::from_wire_name(&room).ok()?, by })
         }
-        RoomEvent::Finished { why: FinishedWhy::Empty, .. } => None,
+        // The call plane knows who is in; what they publish is theirs.
+        RoomEvent::Finished { why: FinishedWhy::Empty, .. }
+        | RoomEvent::Started { .. }
+        | RoomEvent::Published { .. }
+        | RoomEvent::Unpublished { .. }
+        | RoomEvent::Muted { .. } => None,
     }
 }
 

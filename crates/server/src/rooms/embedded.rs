@@ -1,6 +1,8 @@
 //! Rooms in this process, behind the trait: the worker does, the tokens remember, the listeners are told.
 
-use super::{Admission, Carrier, EVENT_CAPACITY, FinishedWhy, LeftWhy, Member, RoomEvent, RoomInfo, Rooms, RoomsError};
+use super::{
+    Admission, Blocked, Carrier, EVENT_CAPACITY, FinishedWhy, LeftWhy, Member, RoomEvent, RoomInfo, Rooms, RoomsError,
+};
 use crate::rtc::{Command, Gone, Happened, Media};
 use crate::tokens::{Grants, Tokens};
 use async_trait::async_trait;
@@ -67,39 +69,47 @@ async fn tell(mut happened: mpsc::Receiver<Happened>, events: broadcast::Sender<
 impl Notes {
     fn event(&mut self, room: String, what: Happening) -> RoomEvent {
         match what {
-            Happening::Joined { identity } => RoomEvent::Joined { room, identity },
-            Happening::Left { identity, reason } => {
-                let by = self.removals.remove(&(room.clone(), identity.clone())).flatten();
-                let why = match reason {
-                    DisconnectReason::ParticipantRemoved => LeftWhy::Removed { by },
-                    DisconnectReason::RoomDeleted => {
-                        LeftWhy::Dismissed { by: self.dismissals.get(&room).cloned().flatten() }
-                    }
-                    DisconnectReason::DuplicateIdentity => LeftWhy::Replaced,
-                    DisconnectReason::ClientInitiated => LeftWhy::Own,
-                    DisconnectReason::SignalClose
-                    | DisconnectReason::ConnectionTimeout
-                    | DisconnectReason::MediaFailure
-                    | DisconnectReason::UnknownReason
-                    | DisconnectReason::ServerShutdown
-                    | DisconnectReason::StateMismatch
-                    | DisconnectReason::JoinFailure
-                    | DisconnectReason::Migration
-                    | DisconnectReason::RoomClosed
-                    | DisconnectReason::UserUnavailable
-                    | DisconnectReason::UserRejected
-                    | DisconnectReason::SipTrunkFailure
-                    | DisconnectReason::AgentError => LeftWhy::Lost,
-                };
-                RoomEvent::Left { room, identity, why }
+            Happening::Started { room: info } => RoomEvent::Started { room, info: info.into() },
+            Happening::Joined { who } => RoomEvent::Joined { room, who: who.into() },
+            Happening::Left { who, reason } => {
+                let why = self.left(&room, &who.identity, reason);
+                RoomEvent::Left { room, who: who.into(), why }
             }
-            Happening::Finished => {
+            Happening::Published { who, track } => RoomEvent::Published { room, who: who.into(), track: track.into() },
+            Happening::Unpublished { who, track } => {
+                RoomEvent::Unpublished { room, who: who.into(), track: track.into() }
+            }
+            Happening::Muted { who, track } => RoomEvent::Muted { room, who: who.into(), track: track.into() },
+            Happening::Finished { room: info } => {
                 let why = match self.dismissals.remove(&room) {
                     Some(by) => FinishedWhy::Dismissed { by },
                     None => FinishedWhy::Empty,
                 };
-                RoomEvent::Finished { room, why }
+                RoomEvent::Finished { room, info: info.into(), why }
             }
+        }
+    }
+
+    fn left(&mut self, room: &str, identity: &str, reason: DisconnectReason) -> LeftWhy {
+        let by = self.removals.remove(&(room.to_owned(), identity.to_owned())).flatten();
+        match reason {
+            DisconnectReason::ParticipantRemoved => LeftWhy::Removed { by },
+            DisconnectReason::RoomDeleted => LeftWhy::Dismissed { by: self.dismissals.get(room).cloned().flatten() },
+            DisconnectReason::DuplicateIdentity => LeftWhy::Replaced,
+            DisconnectReason::ClientInitiated => LeftWhy::Own,
+            DisconnectReason::SignalClose
+            | DisconnectReason::ConnectionTimeout
+            | DisconnectReason::MediaFailure
+            | DisconnectReason::UnknownReason
+            | DisconnectReason::ServerShutdown
+            | DisconnectReason::StateMismatch
+            | DisconnectReason::JoinFailure
+            | DisconnectReason::Migration
+            | DisconnectReason::RoomClosed
+            | DisconnectReason::UserUnavailable
+            | DisconnectReason::UserRejected
+            | DisconnectReason::SipTrunkFailure
+            | DisconnectReason::AgentError => LeftWhy::Lost,
         }
     }
 }
@@ -157,6 +167,14 @@ impl Rooms for Embedded {
             self.notes.lock().removals.remove(&key);
         }
         found?.map(|_| ()).ok_or(RoomsError::NotExist)
+    }
+
+    async fn block(&self, room: &str, identity: &str, blocked: Blocked) -> Result<(), RoomsError> {
+        let (room, identity) = (room.to_owned(), identity.to_owned());
+        let Blocked { voice, picture } = blocked;
+        let blocked = room::server::Blocked { voice, picture };
+        let found = self.media.ask(|reply| Command::Block { room, identity, blocked, reply }).await?;
+        if found.ok_or(RoomsError::NotExist)? { Ok(()) } else { Err(RoomsError::NoMember) }
     }
 
     async fn dismiss(&self, room: &str, by: Option<String>) -> Result<(), RoomsError> {

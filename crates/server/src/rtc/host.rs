@@ -9,7 +9,8 @@ use proto::DisconnectReason;
 use proto::signal_request::Message as Asked;
 use proto::signal_response::Message;
 use room::server::{
-    Happening, Incoming, Joining, Measured, MemberId, Output, Readable, Room, RoomConfig, Slot, TrackId, Wiring,
+    Blocked, Happening, Incoming, Joining, Measured, MemberId, Output, Readable, Room, RoomConfig, Slot, TrackId,
+    Wiring,
 };
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -46,11 +47,11 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub fn new(name: String, now: Instant) -> Self {
+    pub fn new(name: String, now: Instant, net: &mut Net) -> Self {
         let config = RoomConfig::new(name, rand::random(), unix_ms());
         let brain = Room::new(config, now);
-        Self {
-            wakes_at: brain.poll_timeout().map(|(at, _)| at),
+        let mut host = Self {
+            wakes_at: None,
             brain,
             peers: BTreeMap::new(),
             routes: HashMap::new(),
@@ -58,7 +59,9 @@ impl Host {
             events: VecDeque::new(),
             happened: Vec::new(),
             gone: Vec::new(),
-        }
+        };
+        host.settle(now, net);
+        host
     }
 
     pub fn brain(&self) -> &Room {
@@ -183,6 +186,13 @@ impl Host {
     /// Puts somebody out.
     pub fn remove(&mut self, now: Instant, net: &mut Net, identity: &str) -> bool {
         let found = self.brain.handle_remove(identity);
+        self.settle(now, net);
+        found
+    }
+
+    /// Stops or frees somebody's voice and picture.
+    pub fn block(&mut self, now: Instant, net: &mut Net, identity: &str, blocked: Blocked) -> bool {
+        let found = self.brain.handle_block(now, identity, blocked);
         self.settle(now, net);
         found
     }

@@ -17,7 +17,7 @@ pub(crate) use host::unix_ms;
 
 use anyhow::Result;
 use livekit_protocol as proto;
-use room::server::{Happening, Joining, MemberId};
+use room::server::{Blocked, Happening, Joining, MemberId};
 use std::net::SocketAddr;
 use tokio::sync::{mpsc, oneshot};
 
@@ -116,6 +116,17 @@ pub enum Command {
         /// `None`: no such room; else whether they were there.
         reply: oneshot::Sender<Option<bool>>,
     },
+    /// Stops or frees somebody's voice and picture.
+    Block {
+        /// Where.
+        room: String,
+        /// Whose.
+        identity: String,
+        /// What.
+        blocked: Blocked,
+        /// `None`: no such room; else whether they were there.
+        reply: oneshot::Sender<Option<bool>>,
+    },
     /// Ends a room.
     Delete {
         /// Which.
@@ -138,7 +149,7 @@ pub enum Command {
 }
 
 /// What happened, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Happened {
     /// Name on the wire.
     pub room: String,

@@ -134,7 +134,7 @@ impl Worker {
                 self.owners.retain(|_, (name, member, _)| name != room || !gone.contains(member));
             }
             for what in host.take_happened() {
-                if what == Happening::Finished {
+                if matches!(what, Happening::Finished { .. }) {
                     finished.push(room.clone());
                 }
                 if self.news.try_send(Happened { room: room.clone(), what }).is_err() {
@@ -160,11 +160,11 @@ impl Worker {
         let net = &mut self.net;
         match command {
             Command::Open { room, reply } => {
-                self.rooms.entry(room.clone()).or_insert_with(|| Host::new(room, now));
+                self.rooms.entry(room.clone()).or_insert_with(|| Host::new(room, now, net));
                 let _ = reply.send(());
             }
             Command::Join { room, joining, entry, signal, reply } => {
-                let host = self.rooms.entry(room.clone()).or_insert_with(|| Host::new(room, now));
+                let host = self.rooms.entry(room.clone()).or_insert_with(|| Host::new(room, now, net));
                 if let Some(membership) = host.join(now, net, *joining, *entry, signal) {
                     let _ = reply.send(membership);
                 }
@@ -189,6 +189,10 @@ impl Worker {
             }
             Command::Remove { room, identity, reply } => {
                 let _ = reply.send(self.rooms.get_mut(&room).map(|host| host.remove(now, net, &identity)));
+            }
+            Command::Block { room, identity, blocked, reply } => {
+                let host = self.rooms.get_mut(&room);
+                let _ = reply.send(host.map(|host| host.block(now, net, &identity, blocked)));
             }
             Command::Delete { room, reply } => {
                 let host = self.rooms.get_mut(&room);

@@ -63,6 +63,7 @@ impl From<RoomsError> for Failure {
     fn from(error: RoomsError) -> Self {
         match error {
             RoomsError::NotExist => Self::NotFound("requested room does not exist"),
+            RoomsError::NoMember => Self::NotFound("participant does not exist"),
             RoomsError::Unavailable(why) => Self::Unavailable(why),
         }
     }

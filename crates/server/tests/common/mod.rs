@@ -4,10 +4,11 @@
 
 use async_trait::async_trait;
 use futures_util::{SinkExt as _, StreamExt as _};
+use livekit_protocol::ParticipantInfo;
 use parking_lot::Mutex;
 use protocol::UserId;
 use serde_json::{Value, json};
-use server::rooms::{Admission, Carrier, Member, RoomEvent, RoomInfo, Rooms, RoomsError};
+use server::rooms::{Admission, Blocked, Carrier, Member, RoomEvent, RoomInfo, Rooms, RoomsError};
 use server::tokens::{Grants, Tokens};
 use server::{Config, Server};
 use std::net::SocketAddr;
@@ -37,7 +38,7 @@ impl FakeRooms {
 
     pub fn join(&self, room: &str, identity: &str) {
         self.members.lock().push((room.to_owned(), identity.to_owned()));
-        self.say(RoomEvent::Joined { room: room.to_owned(), identity: identity.to_owned() });
+        self.say(RoomEvent::Joined { room: room.to_owned(), who: who(identity) });
     }
 
     /// Waits until something has been asked.
@@ -50,6 +51,11 @@ impl FakeRooms {
         .await
         .unwrap_or_else(|_| panic!("nobody asked for {what:?}: {:?}", self.asked.lock()));
     }
+}
+
+/// Somebody of whom nothing but the identity matters.
+pub fn who(identity: &str) -> Arc<ParticipantInfo> {
+    Arc::new(ParticipantInfo { identity: identity.to_owned(), ..ParticipantInfo::default() })
 }
 
 #[async_trait]
@@ -70,6 +76,11 @@ impl Rooms for FakeRooms {
 
     async fn remove(&self, _room: &str, identity: &str, by: Option<String>) -> Result<(), RoomsError> {
         self.asked.lock().push(format!("remove {identity} {by:?}"));
+        Ok(())
+    }
+
+    async fn block(&self, _room: &str, identity: &str, blocked: Blocked) -> Result<(), RoomsError> {
+        self.asked.lock().push(format!("block {identity} {blocked:?}"));
         Ok(())
     }
 

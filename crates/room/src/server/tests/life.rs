@@ -15,7 +15,7 @@ fn a_newcomer_learns_who_is_there_and_the_others_learn_of_it() {
     assert_eq!(join.enabled_publish_codecs[0].mime, "video/H264");
     assert!(join.ping_interval > 0 && !join.subscriber_primary && join.room.is_some());
     assert_eq!(world.view(anna, "boris").map(|info| info.state()), Some(State::Active));
-    assert_eq!(world.happened[1], Happening::Joined { identity: "boris".into() });
+    assert_eq!(world.history(), ["started n:1", "joined anna", "joined boris"]);
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn a_goodbye_is_told_at_once_and_the_last_one_ends_the_room() {
     assert!(!world.room.is_finished());
     world.ask(anna, Asked::Leave(proto::LeaveRequest::default()));
     assert!(world.room.is_finished());
-    assert_eq!(world.happened.last(), Some(&Happening::Finished));
+    assert_eq!(world.history().last(), Some(&"finished n:1".to_owned()));
     assert!(world.room.handle_join(world.now, joining("carla", Wiring::One)).is_none());
 }
 

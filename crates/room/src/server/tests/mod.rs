@@ -2,11 +2,14 @@
 // An instant to count from: any will do; and of the many messages a test looks for one.
 #![allow(clippy::disallowed_methods, clippy::wildcard_enum_match_arm)]
 
+mod block;
 mod life;
 mod media;
+mod outside;
 mod random;
 
 use super::*;
+use proto::DisconnectReason;
 use proto::signal_request::Message as Asked;
 use std::collections::BTreeSet;
 
@@ -17,6 +20,8 @@ struct World {
     told: BTreeMap<MemberId, Vec<Message>>,
     /// Which track is bound where.
     bound: BTreeMap<(TrackId, MemberId), Slot>,
+    /// How it is forwarded there.
+    settings: BTreeMap<(TrackId, MemberId), Settings>,
     removed: BTreeSet<MemberId>,
     happened: Vec<Happening>,
     keyframes: Vec<TrackId>,
@@ -54,6 +59,7 @@ impl World {
             now,
             told: BTreeMap::new(),
             bound: BTreeMap::new(),
+            settings: BTreeMap::new(),
             removed: BTreeSet::new(),
             happened: Vec::new(),
             keyframes: Vec::new(),
@@ -88,6 +94,7 @@ impl World {
         };
         let request = proto::AddTrackRequest {
             cid: cid.into(),
+            name: cid.into(),
             r#type: r#type.into(),
             source: source.into(),
             ..Default::default()
@@ -157,10 +164,11 @@ impl World {
                 Output::Removed { member } => {
                     self.removed.insert(member);
                 }
-                Output::Bind { track, member, slot, .. } => {
+                Output::Bind { track, member, slot, settings } => {
                     let taken = self.bound.iter().any(|((_, who), place)| *who == member && *place == slot);
                     assert!(!taken, "a section carries two tracks");
                     assert!(self.bound.insert((track, member), slot).is_none(), "bound twice");
+                    self.settings.insert((track, member), settings);
                 }
                 Output::Unbind { track, member } => {
                     assert!(self.bound.remove(&(track, member)).is_some(), "unbound without a binding");
@@ -168,7 +176,10 @@ impl World {
                 Output::TrackEnded { track } => {
                     assert!(!self.bound.keys().any(|(bound, _)| *bound == track), "ended while bound");
                 }
-                Output::Adjust { track, member, .. } => assert!(self.bound.contains_key(&(track, member))),
+                Output::Adjust { track, member, settings } => {
+                    assert!(self.bound.contains_key(&(track, member)));
+                    self.settings.insert((track, member), settings);
+                }
                 Output::RequestKeyframe { track } => self.keyframes.push(track),
                 Output::AddSection { member, delivery, .. } => self.sections.push((member, delivery)),
                 Output::RemoveSection { .. } => {}
@@ -180,6 +191,23 @@ impl World {
 
     fn told(&self, member: MemberId) -> &[Message] {
         self.told.get(&member).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// What the outside was told, a word or two for each.
+    fn history(&self) -> Vec<String> {
+        let muted = |track: &proto::TrackInfo| if track.muted { "muted" } else { "unmuted" };
+        self.happened
+            .iter()
+            .map(|happening| match happening {
+                Happening::Started { room } => format!("started {}", room.name),
+                Happening::Joined { who } => format!("joined {}", who.identity),
+                Happening::Left { who, reason } => format!("left {} {}", who.identity, reason.as_str_name()),
+                Happening::Published { who, track } => format!("published {} {}", who.identity, track.name),
+                Happening::Unpublished { who, track } => format!("unpublished {} {}", who.identity, track.name),
+                Happening::Muted { who, track } => format!("{} {} {}", muted(track), who.identity, track.name),
+                Happening::Finished { room } => format!("finished {}", room.name),
+            })
+            .collect()
     }
 
     fn forget(&mut self) {
@@ -195,6 +223,14 @@ impl World {
             _ => None,
         });
         updates.flatten().find(|info| info.identity == identity).cloned()
+    }
+
+    /// Whether anything of `publisher`'s tracks of this kind flows to `subscriber`.
+    fn flows(&self, publisher: MemberId, subscriber: MemberId, kind: Kind) -> bool {
+        let tracks = self.room.tracks.values().filter(|track| track.owner == publisher && track.kind == kind);
+        tracks.map(|track| (track.id, subscriber)).any(|key| {
+            self.bound.contains_key(&key) && self.settings.get(&key).is_some_and(|settings| !settings.paused)
+        })
     }
 
     fn leave_reason(&self, member: MemberId) -> Option<DisconnectReason> {
