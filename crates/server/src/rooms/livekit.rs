@@ -8,12 +8,13 @@
 //!                                       └── every 10 s: who is where? who is to be put out?
 //! ```
 
+mod block;
 mod forward;
 pub mod reconciler;
 mod service;
 mod webhook;
 
-use super::{Admission, Carrier, EVENT_CAPACITY, Member, RoomEvent, RoomInfo, Rooms, RoomsError};
+use super::{Admission, Blocked, Carrier, EVENT_CAPACITY, Member, RoomEvent, RoomInfo, Rooms, RoomsError};
 use crate::tokens::{ApiKey, Grants, Tokens};
 use anyhow::{Context as _, Result, bail};
 use async_trait::async_trait;
@@ -21,11 +22,13 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use block::Blocks;
 use futures_util::{StreamExt as _, stream};
 use livekit_protocol as proto;
 use parking_lot::Mutex;
-use proto::participant_info;
-use reconciler::{Action, Listing, PersonRef, Reconciler, RoomRef};
+use proto::ParticipantInfo;
+use proto::participant_info::State as Presence;
+use reconciler::{Action, Listing, Reconciler};
 use service::{Service, ServiceError};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,7 +36,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, broadcast};
 use tokio::task::JoinHandle;
 use url::Url;
-use webhook::{person_ref, room_ref};
 
 /// Requests of one listing at a time: enough to hide the way to the deployment, few enough not to be a burden.
 const LISTING_CONCURRENCY: usize = 8;
@@ -56,6 +58,7 @@ struct Deployment {
     /// `ws(s)://…`, for clients.
     url: String,
     brain: Mutex<Reconciler>,
+    blocks: Mutex<Blocks>,
     events: broadcast::Sender<RoomEvent>,
     /// The brain has something to do, or another deadline.
     wake: Notify,
@@ -78,6 +81,7 @@ impl LiveKit {
             tokens,
             url: with_scheme(url, "ws")?.as_str().trim_end_matches('/').to_owned(),
             brain: Mutex::new(Reconciler::new()),
+            blocks: Mutex::default(),
             events,
             wake: Notify::new(),
             started_at: Instant::now(),
@@ -147,7 +151,7 @@ impl Deployment {
                 if !std::mem::replace(reachable, true) {
                     tracing::info!("LiveKit can be reached again");
                 }
-                self.tell(|brain, now| brain.handle_listing(now, &Listing { asked_at, rooms }));
+                self.tell(|brain, now| brain.handle_listing(now, Listing { asked_at, rooms }));
             }
             Err(error) => {
                 if std::mem::replace(reachable, false) {
@@ -158,19 +162,19 @@ impl Deployment {
         }
     }
 
-    async fn list_everything(&self) -> Result<Vec<(RoomRef, Option<Vec<PersonRef>>)>, ServiceError> {
+    async fn list_everything(&self) -> Result<Vec<(proto::Room, Option<Vec<ParticipantInfo>>)>, ServiceError> {
         let rooms = self.service.list_rooms(Vec::new()).await?;
         let people = |room: proto::Room| async move {
             let people = self.people(&room.name).await;
-            (room_ref(&room), people.ok())
+            (room, people.ok())
         };
         Ok(stream::iter(rooms).map(people).buffer_unordered(LISTING_CONCURRENCY).collect().await)
     }
 
-    async fn people(&self, room: &str) -> Result<Vec<PersonRef>, ServiceError> {
-        let people = self.service.list_participants(room).await?;
-        let is_in = |person: &&proto::ParticipantInfo| person.state() != participant_info::State::Disconnected;
-        Ok(people.iter().filter(is_in).map(person_ref).collect())
+    async fn people(&self, room: &str) -> Result<Vec<ParticipantInfo>, ServiceError> {
+        let mut people = self.service.list_participants(room).await?;
+        people.retain(|who| who.state() != Presence::Disconnected);
+        Ok(people)
     }
 
     async fn evict(&self, room: &str, identity: &str) {
@@ -184,11 +188,11 @@ impl Deployment {
     }
 
     /// A room and who is in it; the brain hears of them, too.
-    async fn look(&self, name: &str) -> Result<Vec<PersonRef>, RoomsError> {
+    async fn look(&self, name: &str) -> Result<Vec<ParticipantInfo>, RoomsError> {
         let found = self.service.list_rooms(vec![name.to_owned()]).await?;
         let room = found.into_iter().find(|room| room.name == name).ok_or(RoomsError::NotExist)?;
         let people = self.people(name).await?;
-        self.tell(|brain, now| brain.handle_seen(now, &room_ref(&room), &people));
+        self.tell(|brain, now| brain.handle_seen(now, &room, &people));
         Ok(people)
     }
 
@@ -197,7 +201,7 @@ impl Deployment {
         // LiveKit sends the token as it is; other senders may say what it is.
         let token = authorization.map(|value| value.strip_prefix("Bearer ").unwrap_or(value)).unwrap_or_default();
         if let Some((room, news)) = webhook::read(&self.tokens, token, body)? {
-            tracing::debug!(?room, ?news, "webhook");
+            tracing::debug!(room = room.sid, "webhook");
             self.tell(|brain, now| brain.handle_news(now, &room, news));
         }
         Ok(())
@@ -254,7 +258,7 @@ impl Rooms for Deployment {
         let empty_timeout = EMPTY_TIMEOUT.as_secs() as u32;
         let request = proto::CreateRoomRequest { name: room.to_owned(), empty_timeout, ..Default::default() };
         let made = self.service.create_room(request).await?;
-        self.tell(|brain, now| brain.handle_seen(now, &room_ref(&made), &[]));
+        self.tell(|brain, now| brain.handle_seen(now, &made, &[]));
         Ok(())
     }
 
@@ -281,8 +285,18 @@ impl Rooms for Deployment {
         Ok(removed?)
     }
 
+    async fn block(&self, room: &str, identity: &str, blocked: Blocked) -> Result<(), RoomsError> {
+        let people = self.look(room).await?;
+        let who = people.into_iter().find(|who| who.identity == identity).ok_or(RoomsError::NoMember)?;
+        let permission = self.blocks.lock().narrow(&who, blocked);
+        match self.service.set_permission(room, identity, permission).await {
+            Err(ServiceError::NotFound) => Err(RoomsError::NoMember),
+            done => Ok(done?),
+        }
+    }
+
     async fn dismiss(&self, room: &str, by: Option<String>) -> Result<(), RoomsError> {
-        let members = self.look(room).await?.into_iter().map(|person| person.identity).collect::<Vec<_>>();
+        let members = self.look(room).await?.into_iter().map(|who| who.identity).collect::<Vec<_>>();
         self.tell(|brain, _| brain.begin_dismissal(room, by));
         let deleted = self.service.delete_room(room).await;
         self.tell(|brain, now| brain.end_dismissal(now, room, &members, deleted.is_ok()));
@@ -295,9 +309,9 @@ impl Rooms for Deployment {
 
     async fn list_all(&self) -> Result<Vec<RoomInfo>, RoomsError> {
         let rooms = self.list_everything().await?;
-        let info = |(room, people): (RoomRef, Option<Vec<PersonRef>>)| {
-            let members = people.ok_or_else(|| RoomsError::Unavailable("a room could not be listed".to_owned()))?;
-            Ok(RoomInfo { room: room.name, members: members.into_iter().map(member).collect() })
+        let info = |(room, people): (proto::Room, Option<Vec<ParticipantInfo>>)| {
+            let people = people.ok_or_else(|| RoomsError::Unavailable("a room could not be listed".to_owned()))?;
+            Ok(RoomInfo { room: room.name, members: people.into_iter().map(member).collect() })
         };
         rooms.into_iter().map(info).collect()
     }
@@ -307,6 +321,6 @@ impl Rooms for Deployment {
     }
 }
 
-fn member(person: PersonRef) -> Member {
-    Member { identity: person.identity, sid: person.sid }
+fn member(who: ParticipantInfo) -> Member {
+    Member { identity: who.identity, sid: who.sid }
 }

@@ -35,6 +35,7 @@ impl From<RoomsError> for Failure {
             RoomsError::NotExist => {
                 Self(StatusCode::NOT_FOUND, "not_found", "requested room does not exist".to_owned())
             }
+            RoomsError::NoMember => Self(StatusCode::NOT_FOUND, "not_found", "participant does not exist".to_owned()),
             RoomsError::Unavailable(why) => Self(StatusCode::SERVICE_UNAVAILABLE, "unavailable", why),
         }
     }
@@ -70,7 +71,7 @@ async fn remove(deployment: &Deployment, headers: &HeaderMap, body: &[u8]) -> Re
     require(claims.video.room_admin && claims.video.room == request.room)?;
     let members = deployment.list(&request.room).await?;
     if !members.iter().any(|member| member.identity == request.identity) {
-        return Err(Failure(StatusCode::NOT_FOUND, "not_found", "participant does not exist".to_owned()));
+        return Err(RoomsError::NoMember.into());
     }
     deployment.remove(&request.room, &request.identity, Some(claims.iss)).await?;
     Ok(nothing(headers))

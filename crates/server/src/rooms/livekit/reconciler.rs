@@ -11,18 +11,23 @@
 //! handle_timeout ──────────┘
 //! ```
 //!
-//! A membership is known by its sid, which LiveKit makes anew for every entry. What is over is remembered by its sid for
-//! [`GONE_LIFE`], so that what comes late or twice changes nothing.
+//! Rooms, memberships and tracks are known by their sids, which LiveKit makes anew each time. What is over is remembered
+//! by its sid for [`GONE_LIFE`], so that what comes late or twice changes nothing.
 
 mod bars;
+mod people;
 #[cfg(test)]
 mod tests;
+mod tracks;
 
 use super::super::{FinishedWhy, LeftWhy, RoomEvent};
 use bars::Bars;
-use livekit_protocol::DisconnectReason;
+use livekit_protocol as proto;
+use proto::{DisconnectReason, ParticipantInfo, TrackInfo};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
+use tracks::Track;
 
 /// How often LiveKit is asked who is where. Webhooks tell within milliseconds; this bounds for how long a lost one can
 /// leave the call plane with a wrong picture. Shorter costs one request for every room.
@@ -31,8 +36,8 @@ pub const LISTING_INTERVAL: Duration = Duration::from_secs(10);
 /// How soon it is asked again after a listing failed.
 pub const LISTING_RETRY: Duration = Duration::from_secs(2);
 
-/// Somebody who is missing from a listing is gone when they are still missing this much later: until then the webhook
-/// with the true reason may come. LiveKit repeats a failed webhook after one second, then two.
+/// What is missing from a listing is gone when it is still missing this much later: until then the webhook with the true
+/// reason may come. LiveKit repeats a failed webhook after one second, then two.
 pub const MISSING_GRACE: Duration = Duration::from_secs(5);
 
 /// For how long sids of what is over are remembered after they were last heard of: longer than a webhook's signature is
@@ -42,50 +47,32 @@ pub const GONE_LIFE: Duration = Duration::from_secs(15 * 60);
 /// Somebody who is barred and still there is put out again after this long.
 pub const EVICT_RETRY: Duration = Duration::from_secs(3);
 
-/// One room as LiveKit names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RoomRef {
-    /// Name on the wire.
-    pub name: String,
-    /// `RM_…`, another one each time that a room of this name is made.
-    pub sid: String,
-    /// Milliseconds since 1970 by LiveKit's clock.
-    pub created_at: i64,
-}
-
-/// One membership as LiveKit names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PersonRef {
-    /// Of the token.
-    pub identity: String,
-    /// `PA_…`, another one for each entry.
-    pub sid: String,
-    /// Milliseconds since 1970 by LiveKit's clock.
-    pub joined_at: i64,
-}
-
 /// What a webhook says about a room.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum News {
     /// It was made.
     Started,
     /// It is over.
     Finished,
     /// Somebody is in.
-    Joined(PersonRef),
-    /// Somebody is out.
-    Left(PersonRef, DisconnectReason),
+    Joined(ParticipantInfo),
+    /// Somebody is out, for the reason in their description.
+    Left(ParticipantInfo),
     /// Somebody gave up before their media was connected.
-    Aborted(PersonRef),
+    Aborted(ParticipantInfo),
+    /// A track is there. Of its owner nothing but sid and identity is said.
+    Published(ParticipantInfo, TrackInfo),
+    /// A track is gone.
+    Unpublished(ParticipantInfo, TrackInfo),
 }
 
 /// Everything that LiveKit has at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Listing {
     /// When it was asked for: what became known later may be missing in it.
     pub asked_at: Duration,
     /// Every room with its people; `None` where they could not be listed.
-    pub rooms: Vec<(RoomRef, Option<Vec<PersonRef>>)>,
+    pub rooms: Vec<(proto::Room, Option<Vec<ParticipantInfo>>)>,
 }
 
 /// What the body has to do.
@@ -107,8 +94,8 @@ pub enum Action {
 /// One entry into a room.
 #[derive(Debug)]
 struct Membership {
-    sid: String,
-    joined_at: i64,
+    who: Arc<ParticipantInfo>,
+    tracks: BTreeMap<String, Track>,
     /// When it became known.
     learned: Duration,
     /// When it was first missing from a listing.
@@ -117,8 +104,7 @@ struct Membership {
 
 #[derive(Debug)]
 struct Room {
-    sid: String,
-    created_at: i64,
+    info: Arc<proto::Room>,
     learned: Duration,
     missed: Option<Duration>,
     /// By identity: LiveKit lets each be in once.
@@ -150,7 +136,7 @@ type Key = (String, String);
 #[derive(Debug, Default)]
 pub struct Reconciler {
     rooms: BTreeMap<String, Room>,
-    /// Sids of rooms and memberships that are over, with when they were last heard of.
+    /// Sids of what is over, with when they were last heard of.
     gone: BTreeMap<String, Duration>,
     bars: Bars,
     /// Strangers who are being put out, by sid, with when that was last asked for.
@@ -166,6 +152,16 @@ pub struct Reconciler {
     listings: u64,
     webhooks: u64,
     reported: bool,
+}
+
+/// When a room was made, in milliseconds since 1970 by LiveKit's clock. Older servers say seconds alone.
+fn created_at(room: &proto::Room) -> i64 {
+    if room.creation_time_ms != 0 { room.creation_time_ms } else { room.creation_time.saturating_mul(1000) }
+}
+
+/// When somebody entered, likewise.
+fn joined_at(who: &ParticipantInfo) -> i64 {
+    if who.joined_at_ms != 0 { who.joined_at_ms } else { who.joined_at.saturating_mul(1000) }
 }
 
 impl Reconciler {
@@ -209,73 +205,70 @@ impl Reconciler {
     // ---- what LiveKit says ----
 
     /// A webhook has come. Whether it is LiveKit's own is the body's business.
-    pub fn handle_news(&mut self, now: Duration, room: &RoomRef, news: News) {
+    pub fn handle_news(&mut self, now: Duration, room: &proto::Room, news: News) {
         self.webhooks += 1;
         match news {
             News::Started => {
                 self.enter_room(now, room);
             }
             News::Finished => self.handle_finished(now, room),
-            News::Joined(person) => {
+            News::Joined(who) => {
                 if self.enter_room(now, room) {
-                    self.meet(now, &room.name, &person);
+                    self.meet(now, &room.name, who);
                 }
             }
-            // On its way to another node of the deployment, under the same sid.
-            News::Left(_, DisconnectReason::Migration) => {}
-            News::Left(person, reason) => self.handle_left(now, room, &person, reason),
-            News::Aborted(person) => {
-                self.evicting.remove(&person.sid);
-                let known = self.rooms.get(&room.name).and_then(|room| room.members.get(&person.identity));
-                if known.is_some_and(|known| known.sid == person.sid) {
-                    self.leave(now, &room.name, &person.identity, LeftWhy::Lost);
+            News::Left(who) => self.handle_left(now, room, who),
+            News::Aborted(who) => {
+                self.evicting.remove(&who.sid);
+                if self.member(&room.name, &who.identity).is_some_and(|known| known.who.sid == who.sid) {
+                    self.leave(now, &room.name, &who.identity, Some(&who), LeftWhy::Lost);
                 }
-                self.bury(now, &person.sid);
+                self.bury(now, &who.sid);
             }
+            News::Published(who, track) => self.handle_published(now, room, &who, track),
+            News::Unpublished(who, track) => self.handle_unpublished(now, room, &who, &track),
         }
     }
 
-    fn handle_finished(&mut self, now: Duration, seen: &RoomRef) {
+    fn handle_finished(&mut self, now: Duration, seen: &proto::Room) {
         if self.is_gone(now, &seen.sid) {
             return;
         }
         match self.rooms.get_mut(&seen.name) {
-            Some(room) if room.sid == seen.sid && !room.members.is_empty() => {
+            Some(room) if room.info.sid == seen.sid && !room.members.is_empty() => {
                 room.closing.get_or_insert(now + MISSING_GRACE);
+                return;
             }
-            Some(room) if room.sid == seen.sid || seen.created_at > room.created_at => self.finish(now, &seen.name),
+            Some(room) if room.info.sid == seen.sid || created_at(seen) > created_at(&room.info) => {
+                self.finish(now, &seen.name);
+            }
             Some(_) | None => {}
         }
-        self.bury_unless_closing(now, seen);
+        self.bury(now, &seen.sid);
     }
 
-    fn bury_unless_closing(&mut self, now: Duration, seen: &RoomRef) {
-        if self.rooms.get(&seen.name).is_none_or(|room| room.sid != seen.sid) {
-            self.bury(now, &seen.sid);
-        }
-    }
-
-    fn handle_left(&mut self, now: Duration, room: &RoomRef, person: &PersonRef, reason: DisconnectReason) {
-        if self.is_gone(now, &person.sid) {
+    fn handle_left(&mut self, now: Duration, room: &proto::Room, who: ParticipantInfo) {
+        // On its way to another node of the deployment, under the same sid.
+        if who.disconnect_reason() == DisconnectReason::Migration || self.is_gone(now, &who.sid) {
             return;
         }
-        if self.evicting.remove(&person.sid).is_some() || !self.enter_room(now, room) {
-            return self.bury(now, &person.sid);
+        if self.evicting.remove(&who.sid).is_some() || !self.enter_room(now, room) {
+            return self.bury(now, &who.sid);
         }
-        let (name, identity) = (&room.name, &person.identity);
-        let known = self.rooms.get(name).and_then(|room| room.members.get(identity));
-        let is_stranger = known.is_none() && self.bars.shuts_out(name, identity, &person.sid);
-        if is_stranger && !self.removals.contains_key(&(name.clone(), identity.clone())) {
-            return self.bury(now, &person.sid);
+        let (name, identity) = (room.name.as_str(), who.identity.clone());
+        let known = self.member(name, &identity).map(|known| (known.who.sid == who.sid, joined_at(&known.who)));
+        let is_stranger = known.is_none() && self.bars.shuts_out(name, &identity, &who.sid);
+        if is_stranger && !self.removals.contains_key(&(name.to_owned(), identity.clone())) {
+            return self.bury(now, &who.sid);
         }
-        match known.map(|known| (known.sid == person.sid, person.joined_at < known.joined_at)) {
+        match known {
             Some((true, _)) => {}
             // They have entered again since then, and that was told.
-            Some((false, true)) => return self.bury(now, &person.sid),
+            Some((false, since)) if joined_at(&who) < since => return self.bury(now, &who.sid),
             // Nobody said that they came: whoever hears that somebody left has heard that they were in.
-            Some((false, false)) | None => self.join(now, name, person),
+            Some((false, _)) | None => self.join(now, name, who.clone()),
         }
-        let why = self.why(room, identity, reason);
+        let why = self.why(name, &identity, who.disconnect_reason());
         if let Some(room) = self.rooms.get_mut(name)
             && matches!(why, LeftWhy::Dismissed { .. })
         {
@@ -284,24 +277,24 @@ impl Reconciler {
             self.list_at(now + MISSING_GRACE);
         }
         if matches!(why, LeftWhy::Removed { .. }) {
-            self.bars.bar_if_admitted(now, name, identity);
+            self.bars.bar_if_admitted(now, name, &identity);
         }
-        self.leave(now, name, identity, why);
+        self.leave(now, name, &identity, Some(&who), why);
         if self.rooms.get(name).is_some_and(|room| room.closing.is_some() && room.members.is_empty()) {
             self.finish(now, name);
         }
     }
 
-    fn why(&self, room: &RoomRef, identity: &str, reason: DisconnectReason) -> LeftWhy {
-        let key = (room.name.clone(), identity.to_owned());
+    fn why(&self, room: &str, identity: &str, reason: DisconnectReason) -> LeftWhy {
         match reason {
             DisconnectReason::ParticipantRemoved => {
-                LeftWhy::Removed { by: self.removals.get(&key).and_then(|removal| removal.by.clone()) }
+                let removal = self.removals.get(&(room.to_owned(), identity.to_owned()));
+                LeftWhy::Removed { by: removal.and_then(|removal| removal.by.clone()) }
             }
-            DisconnectReason::RoomDeleted => LeftWhy::Dismissed { by: self.dismissed_by(&room.name) },
+            DisconnectReason::RoomDeleted => LeftWhy::Dismissed { by: self.dismissed_by(room) },
             DisconnectReason::ClientInitiated => LeftWhy::Own,
             // Whoever took their place is about to be put out.
-            DisconnectReason::DuplicateIdentity if self.bars.is_barred(&room.name, identity) => LeftWhy::Lost,
+            DisconnectReason::DuplicateIdentity if self.bars.is_barred(room, identity) => LeftWhy::Lost,
             DisconnectReason::DuplicateIdentity => LeftWhy::Replaced,
             DisconnectReason::UnknownReason
             | DisconnectReason::ServerShutdown
@@ -326,21 +319,20 @@ impl Reconciler {
     // ---- what LiveKit answers ----
 
     /// A listing has come.
-    pub fn handle_listing(&mut self, now: Duration, listing: &Listing) {
+    pub fn handle_listing(&mut self, now: Duration, listing: Listing) {
         self.asking = false;
         self.list_at(now + LISTING_INTERVAL);
         let before = self.events.len();
         let mut listed = BTreeSet::new();
-        for (room, people) in &listing.rooms {
-            listed.insert(room.sid.as_str());
-            if !self.enter_room(now, room) {
-                continue;
-            }
-            if let Some(known) = self.rooms.get_mut(&room.name) {
-                known.missed = None;
-            }
+        for (room, people) in listing.rooms {
+            let is_current = self.enter_room(now, &room);
+            listed.insert(room.sid.clone());
+            let Some(known) = self.rooms.get_mut(&room.name).filter(|_| is_current) else { continue };
+            known.missed = None;
+            let name = room.name.clone();
+            known.info = Arc::new(room);
             if let Some(people) = people {
-                self.compare(now, listing.asked_at, &room.name, people);
+                self.compare(now, listing.asked_at, &name, people);
             }
         }
         self.miss_rooms(now, listing.asked_at, &listed);
@@ -364,23 +356,28 @@ impl Reconciler {
     }
 
     /// People who are in a room now, seen outside of the listings: they may be new, nobody is missing.
-    pub fn handle_seen(&mut self, now: Duration, room: &RoomRef, people: &[PersonRef]) {
+    pub fn handle_seen(&mut self, now: Duration, room: &proto::Room, people: &[ParticipantInfo]) {
         if self.enter_room(now, room) {
-            for person in people {
-                self.meet(now, &room.name, person);
+            for who in people {
+                self.meet(now, &room.name, who.clone());
             }
         }
     }
 
-    fn compare(&mut self, now: Duration, asked_at: Duration, name: &str, people: &[PersonRef]) {
-        for person in people {
-            self.meet(now, name, person);
+    fn compare(&mut self, now: Duration, asked_at: Duration, name: &str, people: Vec<ParticipantInfo>) {
+        let present: BTreeSet<_> = people.iter().map(|who| who.sid.clone()).collect();
+        for who in people {
+            let (identity, sid) = (who.identity.clone(), who.sid.clone());
+            let listed: BTreeSet<_> = who.tracks.iter().map(|track| track.sid.clone()).collect();
+            self.meet(now, name, who);
+            if self.member(name, &identity).is_some_and(|known| known.who.sid == sid) {
+                self.miss_tracks(now, asked_at, name, &identity, &listed);
+            }
         }
         let Some(room) = self.rooms.get_mut(name) else { return };
-        let present: BTreeSet<_> = people.iter().map(|person| person.sid.as_str()).collect();
         let (mut lost, mut missing) = (Vec::new(), false);
         for (identity, member) in &mut room.members {
-            if present.contains(member.sid.as_str()) {
+            if present.contains(&member.who.sid) {
                 member.missed = None;
             } else if member.learned <= asked_at {
                 let since = *member.missed.get_or_insert(now);
@@ -396,14 +393,14 @@ impl Reconciler {
         }
         for identity in lost {
             let why = if dismissed { LeftWhy::Dismissed { by: self.dismissed_by(name) } } else { LeftWhy::Lost };
-            self.leave(now, name, &identity, why);
+            self.leave(now, name, &identity, None, why);
         }
     }
 
-    fn miss_rooms(&mut self, now: Duration, asked_at: Duration, listed: &BTreeSet<&str>) {
+    fn miss_rooms(&mut self, now: Duration, asked_at: Duration, listed: &BTreeSet<String>) {
         let (mut over, mut missing) = (Vec::new(), false);
         for (name, room) in &mut self.rooms {
-            if room.learned <= asked_at && !listed.contains(room.sid.as_str()) {
+            if room.learned <= asked_at && !listed.contains(&room.info.sid) {
                 let since = *room.missed.get_or_insert(now);
                 missing = true;
                 if now >= since + MISSING_GRACE {
@@ -433,14 +430,13 @@ impl Reconciler {
 
     /// Every token that somebody holds for a room is void; whoever is in stays in.
     pub fn revoke(&mut self, now: Duration, room: &str, identity: &str) {
-        let present = self.rooms.get(room).and_then(|room| room.members.get(identity));
-        self.bars.bar(now, room, identity, present.map(|member| member.sid.clone()));
+        let present = self.member(room, identity).map(|member| member.who.sid.clone());
+        self.bars.bar(now, room, identity, present);
     }
 
     /// LiveKit is about to be asked to remove somebody.
     pub fn begin_removal(&mut self, now: Duration, room: &str, identity: &str, by: Option<String>) {
-        let present = self.rooms.get(room).and_then(|room| room.members.get(identity));
-        let sid = present.map(|member| member.sid.clone());
+        let sid = self.member(room, identity).map(|member| member.who.sid.clone());
         // From now on: between the removal and its answer the old token would open the door again.
         let before = self.bars.bar(now, room, identity, None);
         self.removals.insert((room.to_owned(), identity.to_owned()), Removal { by, sid, before });
@@ -452,147 +448,31 @@ impl Reconciler {
         if !done {
             return self.bars.restore(room, identity, removal.before);
         }
-        let present = self.rooms.get(room).and_then(|room| room.members.get(identity));
-        if present.is_some_and(|member| Some(&member.sid) == removal.sid.as_ref()) {
-            self.leave(now, room, identity, LeftWhy::Removed { by: removal.by });
+        if self.member(room, identity).is_some_and(|member| Some(&member.who.sid) == removal.sid.as_ref()) {
+            self.leave(now, room, identity, None, LeftWhy::Removed { by: removal.by });
         }
     }
 
     /// LiveKit is about to be asked to delete a room.
     pub fn begin_dismissal(&mut self, room: &str, by: Option<String>) {
-        let sid = self.rooms.get(room).map(|room| room.sid.clone());
+        let sid = self.rooms.get(room).map(|room| room.info.sid.clone());
         self.dismissals.insert(room.to_owned(), Dismissal { by, sid });
     }
 
     /// LiveKit has answered: the room is gone, or nothing has changed. `members` were in it.
     pub fn end_dismissal(&mut self, now: Duration, room: &str, members: &[String], done: bool) {
-        if !done {
-            self.dismissals.remove(room);
-            return;
-        }
-        for identity in members {
-            self.bars.bar(now, room, identity, None);
-        }
-        let sid = self.dismissals.get(room).and_then(|dismissal| dismissal.sid.clone());
-        if let Some(known) = self.rooms.get_mut(room)
-            && Some(&known.sid) == sid.as_ref()
-        {
-            known.dismissed = true;
-            self.finish(now, room);
+        if done {
+            for identity in members {
+                self.bars.bar(now, room, identity, None);
+            }
+            let sid = self.dismissals.get(room).and_then(|dismissal| dismissal.sid.clone());
+            if let Some(known) = self.rooms.get_mut(room)
+                && Some(&known.info.sid) == sid.as_ref()
+            {
+                known.dismissed = true;
+                self.finish(now, room);
+            }
         }
         self.dismissals.remove(room);
-    }
-
-    // ---- who is where ----
-
-    /// Makes this the room of its name. False where it is over already, or was before the one that is known.
-    fn enter_room(&mut self, now: Duration, seen: &RoomRef) -> bool {
-        if self.is_gone(now, &seen.sid) {
-            return false;
-        }
-        match self.rooms.get(&seen.name) {
-            Some(known) if known.sid == seen.sid => return true,
-            Some(known) if seen.created_at < known.created_at => {
-                self.bury(now, &seen.sid);
-                return false;
-            }
-            Some(_) => self.finish(now, &seen.name),
-            None => {}
-        }
-        let room = Room {
-            sid: seen.sid.clone(),
-            created_at: seen.created_at,
-            learned: now,
-            missed: None,
-            members: BTreeMap::new(),
-            dismissed: false,
-            closing: None,
-        };
-        self.rooms.insert(seen.name.clone(), room);
-        true
-    }
-
-    /// Somebody is in a room, as far as LiveKit knew a moment ago.
-    fn meet(&mut self, now: Duration, name: &str, person: &PersonRef) {
-        if self.is_gone(now, &person.sid) {
-            return;
-        }
-        let Some(room) = self.rooms.get(name) else { return };
-        let (known, closing) = (room.members.get(&person.identity), room.closing.is_some());
-        let is_known = known.is_some_and(|known| known.sid == person.sid);
-        if self.bars.shuts_out(name, &person.identity, &person.sid) {
-            return self.evict(now, name, person, is_known);
-        }
-        match known.map(|known| person.joined_at < known.joined_at) {
-            _ if is_known => {}
-            // It was replaced before anybody heard of it; or it left with its room.
-            Some(true) => self.bury(now, &person.sid),
-            None if closing => self.bury(now, &person.sid),
-            Some(false) | None => self.join(now, name, person),
-        }
-    }
-
-    fn evict(&mut self, now: Duration, room: &str, person: &PersonRef, is_known: bool) {
-        // LiveKit is being asked already, and its answer is waited for.
-        if is_known && self.removals.contains_key(&(room.to_owned(), person.identity.clone())) {
-            return;
-        }
-        if self.evicting.get(&person.sid).is_some_and(|at| now < *at + EVICT_RETRY) {
-            return;
-        }
-        // Nobody was told of a stranger, and nobody will be; a member's departure is news.
-        if !is_known {
-            self.evicting.insert(person.sid.clone(), now);
-        }
-        self.bars.renew(now, room, &person.identity);
-        self.list_at(now + EVICT_RETRY);
-        self.actions.push_back(Action::Evict { room: room.to_owned(), identity: person.identity.clone() });
-    }
-
-    fn join(&mut self, now: Duration, name: &str, person: &PersonRef) {
-        if self.rooms.get(name).is_some_and(|room| room.members.contains_key(&person.identity)) {
-            self.leave(now, name, &person.identity, LeftWhy::Replaced);
-        }
-        let Some(room) = self.rooms.get_mut(name) else { return };
-        let member = Membership { sid: person.sid.clone(), joined_at: person.joined_at, learned: now, missed: None };
-        room.members.insert(person.identity.clone(), member);
-        self.events.push_back(RoomEvent::Joined { room: name.to_owned(), identity: person.identity.clone() });
-    }
-
-    fn leave(&mut self, now: Duration, name: &str, identity: &str, why: LeftWhy) {
-        let Some(member) = self.rooms.get_mut(name).and_then(|room| room.members.remove(identity)) else { return };
-        self.bury(now, &member.sid);
-        self.events.push_back(RoomEvent::Left { room: name.to_owned(), identity: identity.to_owned(), why });
-    }
-
-    fn finish(&mut self, now: Duration, name: &str) {
-        let Some(room) = self.rooms.get(name) else { return };
-        let (dismissed, members) = (room.dismissed, room.members.keys().cloned().collect::<Vec<_>>());
-        let by = self.dismissed_by(name);
-        for identity in members {
-            let why = if dismissed { LeftWhy::Dismissed { by: by.clone() } } else { LeftWhy::Lost };
-            self.leave(now, name, &identity, why);
-        }
-        if let Some(room) = self.rooms.remove(name) {
-            self.bury(now, &room.sid);
-        }
-        let why = if dismissed { FinishedWhy::Dismissed { by } } else { FinishedWhy::Empty };
-        self.events.push_back(RoomEvent::Finished { room: name.to_owned(), why });
-    }
-
-    /// Remembers that a room or a membership is over.
-    fn bury(&mut self, now: Duration, sid: &str) {
-        self.gone.insert(sid.to_owned(), now);
-    }
-
-    /// Whether a room or a membership is over. Being heard of keeps the memory alive: a listing may show a ghost for long.
-    fn is_gone(&mut self, now: Duration, sid: &str) -> bool {
-        match self.gone.get_mut(sid) {
-            Some(at) => {
-                *at = now;
-                true
-            }
-            None => false,
-        }
     }
 }

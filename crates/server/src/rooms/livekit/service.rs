@@ -120,6 +120,23 @@ impl Service {
         Ok(())
     }
 
+    /// Changes what somebody may do from now on; LiveKit ends tracks that may not be published any more.
+    pub async fn set_permission(
+        &self,
+        room: &str,
+        identity: &str,
+        permission: proto::ParticipantPermission,
+    ) -> Result<(), ServiceError> {
+        let request = proto::UpdateParticipantRequest {
+            room: room.to_owned(),
+            identity: identity.to_owned(),
+            permission: Some(permission),
+            ..Default::default()
+        };
+        self.call::<_, proto::ParticipantInfo>("UpdateParticipant", admin(room), &request).await?;
+        Ok(())
+    }
+
     /// Passes a request on with its own token; gives status, content type and body back.
     pub async fn pass_on(
         &self,

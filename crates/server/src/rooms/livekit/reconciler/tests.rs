@@ -4,6 +4,7 @@ mod cases;
 mod random;
 
 use super::*;
+use proto::participant_info;
 use std::collections::BTreeSet;
 
 const STEP: Duration = Duration::from_millis(50);
@@ -27,8 +28,8 @@ const AT_ONCE: Fate = Fate::After(Duration::ZERO);
 
 #[derive(Debug, Clone)]
 struct TrueRoom {
-    room: RoomRef,
-    members: BTreeMap<String, (PersonRef, Token)>,
+    room: proto::Room,
+    members: BTreeMap<String, (ParticipantInfo, Token)>,
 }
 
 /// A deployment, the way to it, and the reconciler behind.
@@ -39,7 +40,7 @@ struct World {
     rooms: BTreeMap<String, TrueRoom>,
     reachable: bool,
     /// Webhooks on their way, by arrival.
-    webhooks: Vec<(Duration, RoomRef, News)>,
+    webhooks: Vec<(Duration, proto::Room, News)>,
     /// A listing on its way: asked at, taken at, arrives at.
     listing: Option<(Duration, Duration, Duration, Option<Listing>)>,
     /// Removals that LiveKit has yet to be asked for.
@@ -49,6 +50,8 @@ struct World {
     fate: Fate,
     listing_takes: Duration,
     events: Vec<RoomEvent>,
+    /// Those before were looked at.
+    read: usize,
     reports: usize,
     listings: usize,
 }
@@ -68,6 +71,7 @@ impl World {
             fate: AT_ONCE,
             listing_takes: Duration::ZERO,
             events: Vec::new(),
+            read: 0,
             reports: 0,
             listings: 0,
         }
@@ -84,7 +88,7 @@ impl World {
         1_800_000_000_000 + i64::try_from(self.now.as_millis()).unwrap()
     }
 
-    fn post(&mut self, room: &RoomRef, news: &News) {
+    fn post(&mut self, room: &proto::Room, news: &News) {
         let fate = self.fates.pop_front().unwrap_or(self.fate);
         let arrivals = match fate {
             Fate::After(delay) => vec![delay],
@@ -99,18 +103,65 @@ impl World {
     /// Somebody enters with a token; LiveKit asks nothing else.
     fn enter_as(&mut self, name: &str, identity: &str, token: Token) {
         if !self.rooms.contains_key(name) {
-            let room = RoomRef { name: name.to_owned(), sid: self.sid("RM"), created_at: self.clock() };
+            let (sid, creation_time_ms) = (self.sid("RM"), self.clock());
+            let room = proto::Room { name: name.to_owned(), sid, creation_time_ms, ..Default::default() };
             self.post(&room, &News::Started);
             self.rooms.insert(name.to_owned(), TrueRoom { room, members: BTreeMap::new() });
         }
         if self.rooms[name].members.contains_key(identity) {
             self.out(name, identity, DisconnectReason::DuplicateIdentity);
         }
-        let person = PersonRef { identity: identity.to_owned(), sid: self.sid("PA"), joined_at: self.clock() };
+        let who = self.description(identity);
         let true_room = self.rooms.get_mut(name).unwrap();
-        true_room.members.insert(identity.to_owned(), (person.clone(), token));
+        true_room.members.insert(identity.to_owned(), (who.clone(), token));
         let room = true_room.room.clone();
-        self.post(&room, &News::Joined(person));
+        self.post(&room, &News::Joined(who));
+    }
+
+    fn description(&mut self, identity: &str) -> ParticipantInfo {
+        ParticipantInfo {
+            identity: identity.to_owned(),
+            sid: self.sid("PA"),
+            joined_at_ms: self.clock(),
+            state: participant_info::State::Active.into(),
+            ..Default::default()
+        }
+    }
+
+    /// What a webhook about a track says of its owner, and of its room.
+    fn minimal(room: &proto::Room, who: &ParticipantInfo) -> (proto::Room, ParticipantInfo) {
+        let room = proto::Room { name: room.name.clone(), sid: room.sid.clone(), ..Default::default() };
+        let (sid, identity) = (who.sid.clone(), who.identity.clone());
+        (room, ParticipantInfo { sid, identity, ..Default::default() })
+    }
+
+    fn publish(&mut self, name: &str, identity: &str) {
+        let track = TrackInfo { sid: self.sid("TR"), ..Default::default() };
+        let Some(true_room) = self.rooms.get_mut(name) else { return };
+        let Some((who, _)) = true_room.members.get_mut(identity) else { return };
+        who.tracks.push(track.clone());
+        who.version += 1;
+        let (room, who) = Self::minimal(&true_room.room, who);
+        self.post(&room, &News::Published(who, track));
+    }
+
+    fn unpublish(&mut self, name: &str, identity: &str) {
+        let Some(true_room) = self.rooms.get_mut(name) else { return };
+        let Some((who, _)) = true_room.members.get_mut(identity) else { return };
+        let Some(track) = who.tracks.pop() else { return };
+        who.version += 1;
+        let (room, who) = Self::minimal(&true_room.room, who);
+        self.post(&room, &News::Unpublished(who, track));
+    }
+
+    /// LiveKit has no webhook for it.
+    fn mute(&mut self, name: &str, identity: &str, muted: bool) {
+        let Some(true_room) = self.rooms.get_mut(name) else { return };
+        let Some((who, _)) = true_room.members.get_mut(identity) else { return };
+        who.version += 1;
+        for track in &mut who.tracks {
+            track.muted = muted;
+        }
     }
 
     fn enter(&mut self, name: &str, identity: &str) {
@@ -120,9 +171,12 @@ impl World {
 
     fn out(&mut self, name: &str, identity: &str, reason: DisconnectReason) {
         let Some(true_room) = self.rooms.get_mut(name) else { return };
-        let Some((person, _)) = true_room.members.remove(identity) else { return };
+        let Some((mut who, _)) = true_room.members.remove(identity) else { return };
         let room = true_room.room.clone();
-        self.post(&room, &News::Left(person, reason));
+        who.tracks.clear();
+        who.set_state(participant_info::State::Disconnected);
+        who.set_disconnect_reason(reason);
+        self.post(&room, &News::Left(who));
     }
 
     fn delete(&mut self, name: &str) {
@@ -173,7 +227,7 @@ impl World {
 
     fn look(&mut self, name: &str) {
         if let Some(true_room) = self.rooms.get(name).filter(|_| self.reachable) {
-            let people: Vec<_> = true_room.members.values().map(|(person, _)| person.clone()).collect();
+            let people: Vec<_> = true_room.members.values().map(|(who, _)| who.clone()).collect();
             self.brain.handle_seen(self.now, &true_room.room.clone(), &people);
         }
     }
@@ -199,13 +253,13 @@ impl World {
     fn carry_listing(&mut self) {
         let Some((asked_at, taken, arrives, answer)) = &mut self.listing else { return };
         if answer.is_none() && *taken <= self.now && self.reachable {
-            let people = |room: &TrueRoom| room.members.values().map(|(person, _)| person.clone()).collect();
+            let people = |room: &TrueRoom| room.members.values().map(|(who, _)| who.clone()).collect();
             let rooms = self.rooms.values().map(|room| (room.room.clone(), Some(people(room)))).collect();
             *answer = Some(Listing { asked_at: *asked_at, rooms });
         }
         if *arrives <= self.now {
             match self.listing.take().and_then(|(_, _, _, answer)| answer) {
-                Some(listing) => self.brain.handle_listing(self.now, &listing),
+                Some(listing) => self.brain.handle_listing(self.now, listing),
                 None => self.brain.handle_listing_failed(self.now),
             }
             self.drain();
@@ -216,7 +270,7 @@ impl World {
         self.now += STEP;
         let (due, later) = std::mem::take(&mut self.webhooks).into_iter().partition(|(at, _, _)| *at <= self.now);
         self.webhooks = later;
-        let mut due: Vec<(Duration, RoomRef, News)> = due;
+        let mut due: Vec<(Duration, proto::Room, News)> = due;
         due.sort_by_key(|(at, _, _)| *at);
         for (_, room, news) in due {
             self.brain.handle_news(self.now, &room, news);
@@ -247,47 +301,90 @@ impl World {
 
     // ---- what was told ----
 
-    /// What has been told since the last time.
-    fn told(&mut self) -> Vec<RoomEvent> {
-        std::mem::take(&mut self.events)
+    /// What has been told since the last time, in words.
+    fn told(&mut self) -> Vec<String> {
+        let told = self.events[self.read..].iter().map(in_words).collect();
+        self.read = self.events.len();
+        told
     }
 
-    /// Who is in by what LiveKit knows.
-    fn truth(&self) -> BTreeSet<(String, String)> {
-        let people = |(name, room): (&String, &TrueRoom)| {
-            room.members.keys().map(|who| (name.clone(), who.clone())).collect::<Vec<_>>()
-        };
-        self.rooms.iter().flat_map(people).collect()
+    /// Who is in, with how many tracks, by what LiveKit knows.
+    fn truth(&self) -> BTreeMap<Key, usize> {
+        let mut people = BTreeMap::new();
+        for (name, room) in &self.rooms {
+            for (who, (info, _)) in &room.members {
+                people.insert((name.clone(), who.clone()), info.tracks.len());
+            }
+        }
+        people
     }
 }
 
-/// Who is in by what was told; panics where that makes no sense.
-fn picture(events: &[RoomEvent]) -> BTreeSet<(String, String)> {
-    let mut present = BTreeSet::new();
+/// Who is in, with how many tracks, by what was told; panics where that makes no sense.
+fn picture(events: &[RoomEvent]) -> BTreeMap<Key, usize> {
+    let (mut rooms, mut people) = (BTreeSet::new(), BTreeMap::<Key, BTreeSet<String>>::new());
+    let history = || events.iter().map(in_words).collect::<Vec<_>>().join("\n");
     for event in events {
         match event {
-            RoomEvent::Joined { room, identity } => {
-                assert!(present.insert((room.clone(), identity.clone())), "{identity} was in already: {events:#?}");
+            RoomEvent::Started { room, .. } => {
+                assert!(rooms.insert(room.clone()), "{room} exists already:\n{}", history());
             }
-            RoomEvent::Left { room, identity, .. } => {
-                assert!(present.remove(&(room.clone(), identity.clone())), "{identity} was not in: {events:#?}");
+            RoomEvent::Joined { room, who } => {
+                assert!(rooms.contains(room), "there is no {room}:\n{}", history());
+                let was = people.insert((room.clone(), who.identity.clone()), BTreeSet::new());
+                assert!(was.is_none(), "{} was in already:\n{}", who.identity, history());
+            }
+            RoomEvent::Published { room, who, track } => {
+                let tracks = people.get_mut(&(room.clone(), who.identity.clone())).expect("they are in");
+                assert!(tracks.insert(track.sid.clone()), "published twice:\n{}", history());
+            }
+            RoomEvent::Muted { room, who, track } => {
+                assert!(people[&(room.clone(), who.identity.clone())].contains(&track.sid), "{}", history());
+            }
+            RoomEvent::Unpublished { room, who, track } => {
+                let tracks = people.get_mut(&(room.clone(), who.identity.clone())).expect("they are in");
+                assert!(tracks.remove(&track.sid), "it was not there:\n{}", history());
+            }
+            RoomEvent::Left { room, who, .. } => {
+                let tracks = people.remove(&(room.clone(), who.identity.clone()));
+                let tracks = tracks.unwrap_or_else(|| panic!("{} was not in:\n{}", who.identity, history()));
+                assert_eq!(tracks.len(), who.tracks.len(), "{}", history());
             }
             RoomEvent::Finished { room, .. } => {
-                assert!(!present.iter().any(|(at, _)| at == room), "people are left in {room}: {events:#?}");
+                assert!(!people.keys().any(|(at, _)| at == room), "people are left in {room}:\n{}", history());
+                assert!(rooms.remove(room), "there is no {room}:\n{}", history());
             }
         }
     }
-    present
+    people.into_iter().map(|(who, tracks)| (who, tracks.len())).collect()
 }
 
-fn joined(identity: &str) -> RoomEvent {
-    RoomEvent::Joined { room: "n:1".to_owned(), identity: identity.to_owned() }
+/// An event in a few words.
+fn in_words(event: &RoomEvent) -> String {
+    let muted = |track: &TrackInfo| if track.muted { "muted" } else { "unmuted" };
+    match event {
+        RoomEvent::Started { room, .. } => format!("{room} started"),
+        RoomEvent::Joined { who, .. } => format!("{} joined", who.identity),
+        RoomEvent::Left { who, why, .. } => format!("{} left: {why:?}", who.identity),
+        RoomEvent::Published { who, .. } => format!("{} published", who.identity),
+        RoomEvent::Unpublished { who, .. } => format!("{} unpublished", who.identity),
+        RoomEvent::Muted { who, track, .. } => format!("{} {}", who.identity, muted(track)),
+        RoomEvent::Finished { room, why, .. } => format!("{room} finished: {why:?}"),
+    }
 }
 
-fn left(identity: &str, why: LeftWhy) -> RoomEvent {
-    RoomEvent::Left { room: "n:1".to_owned(), identity: identity.to_owned(), why }
+fn joined(identity: &str) -> String {
+    format!("{identity} joined")
 }
 
-fn finished(why: FinishedWhy) -> RoomEvent {
-    RoomEvent::Finished { room: "n:1".to_owned(), why }
+fn left(identity: &str, why: LeftWhy) -> String {
+    format!("{identity} left: {why:?}")
+}
+
+fn finished(why: FinishedWhy) -> String {
+    format!("n:1 finished: {why:?}")
+}
+
+fn started() -> String {
+    "n:1 started".to_owned()
 }
