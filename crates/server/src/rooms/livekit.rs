@@ -145,13 +145,12 @@ impl Deployment {
     }
 
     async fn reconcile(&self, reachable: &mut bool) {
-        let asked_at = self.started_at.elapsed();
         match self.list_everything().await {
             Ok(rooms) => {
                 if !std::mem::replace(reachable, true) {
                     tracing::info!("LiveKit can be reached again");
                 }
-                self.tell(|brain, now| brain.handle_listing(now, Listing { asked_at, rooms }));
+                self.tell(|brain, now| brain.handle_listing(now, Listing { rooms }));
             }
             Err(error) => {
                 if std::mem::replace(reachable, false) {

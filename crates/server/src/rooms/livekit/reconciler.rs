@@ -20,7 +20,7 @@ mod people;
 mod tests;
 mod tracks;
 
-use super::super::{FinishedWhy, LeftWhy, RoomEvent};
+use super::super::{LeftWhy, RoomEvent};
 use bars::Bars;
 use livekit_protocol as proto;
 use proto::{DisconnectReason, ParticipantInfo, TrackInfo};
@@ -36,8 +36,9 @@ pub const LISTING_INTERVAL: Duration = Duration::from_secs(10);
 /// How soon it is asked again after a listing failed.
 pub const LISTING_RETRY: Duration = Duration::from_secs(2);
 
-/// What is missing from a listing is gone when it is still missing this much later: until then the webhook with the true
-/// reason may come. LiveKit repeats a failed webhook after one second, then two.
+/// What is missing from a listing is gone when it is still missing in one of this much later: what came while the first
+/// was on its way is in the second, and until then the webhook with the true reason may come. LiveKit repeats a failed
+/// webhook after one second, then two.
 pub const MISSING_GRACE: Duration = Duration::from_secs(5);
 
 /// For how long sids of what is over are remembered after they were last heard of: longer than a webhook's signature is
@@ -69,8 +70,6 @@ pub enum News {
 /// Everything that LiveKit has at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listing {
-    /// When it was asked for: what became known later may be missing in it.
-    pub asked_at: Duration,
     /// Every room with its people; `None` where they could not be listed.
     pub rooms: Vec<(proto::Room, Option<Vec<ParticipantInfo>>)>,
 }
@@ -96,8 +95,6 @@ pub enum Action {
 struct Membership {
     who: Arc<ParticipantInfo>,
     tracks: BTreeMap<String, Track>,
-    /// When it became known.
-    learned: Duration,
     /// When it was first missing from a listing.
     missed: Option<Duration>,
 }
@@ -105,7 +102,6 @@ struct Membership {
 #[derive(Debug)]
 struct Room {
     info: Arc<proto::Room>,
-    learned: Duration,
     missed: Option<Duration>,
     /// By identity: LiveKit lets each be in once.
     members: BTreeMap<String, Membership>,
@@ -332,10 +328,10 @@ impl Reconciler {
             let name = room.name.clone();
             known.info = Arc::new(room);
             if let Some(people) = people {
-                self.compare(now, listing.asked_at, &name, people);
+                self.compare(now, &name, people);
             }
         }
-        self.miss_rooms(now, listing.asked_at, &listed);
+        self.miss_rooms(now, &listed);
         self.listings += 1;
         // The first listing finds those who were there before.
         let surprised = self.events.range(before..).any(|event| matches!(event, RoomEvent::Joined { .. }));
@@ -364,14 +360,14 @@ impl Reconciler {
         }
     }
 
-    fn compare(&mut self, now: Duration, asked_at: Duration, name: &str, people: Vec<ParticipantInfo>) {
+    fn compare(&mut self, now: Duration, name: &str, people: Vec<ParticipantInfo>) {
         let present: BTreeSet<_> = people.iter().map(|who| who.sid.clone()).collect();
         for who in people {
             let (identity, sid) = (who.identity.clone(), who.sid.clone());
             let listed: BTreeSet<_> = who.tracks.iter().map(|track| track.sid.clone()).collect();
             self.meet(now, name, who);
             if self.member(name, &identity).is_some_and(|known| known.who.sid == sid) {
-                self.miss_tracks(now, asked_at, name, &identity, &listed);
+                self.miss_tracks(now, name, &identity, &listed);
             }
         }
         let Some(room) = self.rooms.get_mut(name) else { return };
@@ -379,7 +375,7 @@ impl Reconciler {
         for (identity, member) in &mut room.members {
             if present.contains(&member.who.sid) {
                 member.missed = None;
-            } else if member.learned <= asked_at {
+            } else {
                 let since = *member.missed.get_or_insert(now);
                 missing = true;
                 if now >= since + MISSING_GRACE {
@@ -397,10 +393,10 @@ impl Reconciler {
         }
     }
 
-    fn miss_rooms(&mut self, now: Duration, asked_at: Duration, listed: &BTreeSet<String>) {
+    fn miss_rooms(&mut self, now: Duration, listed: &BTreeSet<String>) {
         let (mut over, mut missing) = (Vec::new(), false);
         for (name, room) in &mut self.rooms {
-            if room.learned <= asked_at && !listed.contains(&room.info.sid) {
+            if !listed.contains(&room.info.sid) {
                 let since = *room.missed.get_or_insert(now);
                 missing = true;
                 if now >= since + MISSING_GRACE {

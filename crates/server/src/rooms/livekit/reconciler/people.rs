@@ -29,14 +29,8 @@ impl Reconciler {
             None => {}
         }
         let info = Arc::new(seen.clone());
-        let room = Room {
-            info: Arc::clone(&info),
-            learned: now,
-            missed: None,
-            members: BTreeMap::new(),
-            dismissed: false,
-            closing: None,
-        };
+        let room =
+            Room { info: Arc::clone(&info), missed: None, members: BTreeMap::new(), dismissed: false, closing: None };
         self.rooms.insert(seen.name.clone(), room);
         self.events.push_back(RoomEvent::Started { room: seen.name.clone(), info });
         true
@@ -91,7 +85,7 @@ impl Reconciler {
             who.disconnect_reason = DisconnectReason::UnknownReason.into();
         }
         let who = Arc::new(who);
-        let member = Membership { who: Arc::clone(&who), tracks: BTreeMap::new(), learned: now, missed: None };
+        let member = Membership { who: Arc::clone(&who), tracks: BTreeMap::new(), missed: None };
         room.members.insert(who.identity.clone(), member);
         self.events.push_back(RoomEvent::Joined { room: name.to_owned(), who: Arc::clone(&who) });
         for track in published {

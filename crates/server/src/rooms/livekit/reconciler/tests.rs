@@ -41,8 +41,8 @@ struct World {
     reachable: bool,
     /// Webhooks on their way, by arrival.
     webhooks: Vec<(Duration, proto::Room, News)>,
-    /// A listing on its way: asked at, taken at, arrives at.
-    listing: Option<(Duration, Duration, Duration, Option<Listing>)>,
+    /// A listing on its way: taken at, arrives at.
+    listing: Option<(Duration, Duration, Option<Listing>)>,
     /// Removals that LiveKit has yet to be asked for.
     evictions: Vec<(Duration, String, String)>,
     /// What the next webhooks meet with, first one first; then `fate`.
@@ -242,7 +242,7 @@ impl World {
                     assert!(self.listing.is_none(), "one listing at a time");
                     self.listings += 1;
                     let (taken, arrives) = (self.now + self.listing_takes / 2, self.now + self.listing_takes);
-                    self.listing = Some((self.now, taken, arrives, None));
+                    self.listing = Some((taken, arrives, None));
                 }
                 Action::Evict { room, identity } => self.evictions.push((self.now + STEP, room, identity)),
                 Action::ReportNoWebhooks => self.reports += 1,
@@ -251,14 +251,14 @@ impl World {
     }
 
     fn carry_listing(&mut self) {
-        let Some((asked_at, taken, arrives, answer)) = &mut self.listing else { return };
+        let Some((taken, arrives, answer)) = &mut self.listing else { return };
         if answer.is_none() && *taken <= self.now && self.reachable {
             let people = |room: &TrueRoom| room.members.values().map(|(who, _)| who.clone()).collect();
             let rooms = self.rooms.values().map(|room| (room.room.clone(), Some(people(room)))).collect();
-            *answer = Some(Listing { asked_at: *asked_at, rooms });
+            *answer = Some(Listing { rooms });
         }
         if *arrives <= self.now {
-            match self.listing.take().and_then(|(_, _, _, answer)| answer) {
+            match self.listing.take().and_then(|(_, _, answer)| answer) {
                 Some(listing) => self.brain.handle_listing(self.now, listing),
                 None => self.brain.handle_listing_failed(self.now),
             }

@@ -11,7 +11,6 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Track {
     info: Arc<TrackInfo>,
-    learned: Duration,
     /// When it was first missing from a listing.
     missed: Option<Duration>,
 }
@@ -69,7 +68,7 @@ impl Reconciler {
             return;
         }
         let info = Arc::new(track);
-        let track = Track { info: Arc::clone(&info), learned: now, missed: None };
+        let track = Track { info: Arc::clone(&info), missed: None };
         member.tracks.insert(info.sid.clone(), track);
         let who = described(member);
         self.events.push_back(RoomEvent::Published { room: name.to_owned(), who, track: info });
@@ -111,20 +110,13 @@ impl Reconciler {
     }
 
     /// Tracks that are missing from a listing are over when they are still missing later.
-    pub(super) fn miss_tracks(
-        &mut self,
-        now: Duration,
-        asked_at: Duration,
-        name: &str,
-        identity: &str,
-        listed: &BTreeSet<String>,
-    ) {
+    pub(super) fn miss_tracks(&mut self, now: Duration, name: &str, identity: &str, listed: &BTreeSet<String>) {
         let Some(member) = self.rooms.get_mut(name).and_then(|room| room.members.get_mut(identity)) else { return };
         let (mut over, mut missing) = (Vec::new(), false);
         for (sid, track) in &mut member.tracks {
             if listed.contains(sid) {
                 track.missed = None;
-            } else if track.learned <= asked_at {
+            } else {
                 let since = *track.missed.get_or_insert(now);
                 missing = true;
                 if now >= since + MISSING_GRACE {

@@ -200,6 +200,18 @@ fn a_removed_user_cannot_stay_with_an_old_token() {
 }
 
 #[test]
+fn whoever_came_with_an_old_token_and_left_before_anybody_saw_it_was_not_there() {
+    let mut world = two();
+    world.remove(ROOM, "bob");
+    world.told();
+    world.fates.push_back(Fate::Lost);
+    world.enter_as(ROOM, "bob", Token::Void);
+    world.out(ROOM, "bob", DisconnectReason::ClientInitiated);
+    world.pass_secs(30);
+    assert!(world.told().is_empty());
+}
+
+#[test]
 fn they_are_put_out_for_as_long_as_they_try_and_at_last_when_livekit_is_back() {
     let mut world = two();
     world.remove(ROOM, "bob");
@@ -403,7 +415,7 @@ fn whoever_comes_while_a_listing_is_on_its_way_is_not_missing_in_it() {
 #[test]
 fn a_room_that_cannot_be_listed_is_left_as_it_is() {
     let mut world = two();
-    let listing = Listing { asked_at: world.now, rooms: vec![(world.rooms[ROOM].room.clone(), None)] };
+    let listing = Listing { rooms: vec![(world.rooms[ROOM].room.clone(), None)] };
     for _ in 0..5 {
         world.now += MISSING_GRACE;
         world.brain.handle_listing(world.now, listing.clone());
