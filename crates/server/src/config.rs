@@ -24,6 +24,16 @@ pub const DEFAULT_MEDIA: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4A
 /// The application that tickets are minted for unless another is configured.
 pub const DEFAULT_SDK_APP_ID: u64 = 1_400_000_000;
 
+/// Who carries the rooms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum RoomsKind {
+    /// This process.
+    #[default]
+    Embedded,
+    /// A LiveKit deployment.
+    LiveKit,
+}
+
 /// All that a server needs to know. Port 0 takes any free port.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Config {
@@ -33,8 +43,13 @@ pub struct Config {
     pub media: SocketAddr,
     /// Store and generated secrets.
     pub data_dir: PathBuf,
-    /// Room API keys, as LiveKit has them. The server always has one more of its own.
+    /// Room API keys, as LiveKit has them. Embedded rooms always have one more of their own; with LiveKit the first one
+    /// is the deployment's.
     pub api_keys: Vec<ApiKey>,
+    /// Who carries the rooms.
+    pub rooms: RoomsKind,
+    /// Where clients and this server reach the LiveKit deployment: `ws(s)://` or `http(s)://`.
+    pub livekit_url: Option<url::Url>,
     /// The application of the tickets.
     pub sdk_app_id: u64,
     /// Signs tickets; generated and kept in the data directory where absent.
@@ -64,6 +79,8 @@ impl Default for Config {
             media: any,
             data_dir: default_data_dir(),
             api_keys: Vec::new(),
+            rooms: RoomsKind::default(),
+            livekit_url: None,
             sdk_app_id: DEFAULT_SDK_APP_ID,
             ticket_key: None,
             public_url: None,
@@ -84,6 +101,7 @@ impl std::fmt::Debug for Config {
             .field("media", &self.media)
             .field("data_dir", &self.data_dir)
             .field("api_keys", &self.api_keys)
+            .field("rooms", &self.rooms)
             .field("sdk_app_id", &self.sdk_app_id)
             .finish_non_exhaustive()
     }
@@ -326,6 +344,8 @@ mod tests {
             ("admin-rate = 0", "line 1, key \"admin-rate\""),
             ("require-map-key = \"perhaps\"", "line 1, key \"require-map-key\""),
             ("require-map-key = 1", "line 1, key \"require-map-key\""),
+            ("rooms = \"zoom\"", "line 1, key \"rooms\""),
+            ("livekit-url = \"127.0.0.1:7880\"", "line 1, key \"livekit-url\""),
         ] {
             let error = Layer::from_toml(text).unwrap_err().to_string();
             assert!(error.starts_with(start), "{text}: {error}");

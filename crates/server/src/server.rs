@@ -2,7 +2,7 @@
 
 use crate::admin_keys::AdminKeys;
 use crate::audit::{Audit, room_service};
-use crate::config::Config;
+use crate::config::{Config, RoomsKind};
 use crate::plane::{Plane, socket};
 use crate::records::Records;
 use crate::rooms::Carrier;
@@ -51,9 +51,9 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// Starts a server with embedded rooms. It serves when this returns.
+    /// Starts a server with the rooms that the configuration names. It serves when this returns.
     pub async fn start(config: Config) -> Result<Self> {
-        Self::start_with(config, crate::rooms::start_default).await
+        Self::start_with(config, crate::rooms::start_configured).await
     }
 
     /// Starts a server whose rooms are carried by what `make` returns.
@@ -66,8 +66,8 @@ impl Server {
         let store = Store::open(&config.data_dir)?;
         let audit = Audit::open(&config.data_dir)?;
         let ticket_key = Arc::new(ticket_key(&config, &secrets));
-        let own = ApiKey { key: OWN_KEY.to_owned(), secret: secrets.room_secret };
-        let tokens = Arc::new(Tokens::open(own, &config.api_keys, &config.data_dir)?);
+        let tokens = Tokens::open(minting_key(&config, secrets.room_secret), &config.api_keys, &config.data_dir)
+            .map(Arc::new)?;
 
         let listener = TcpListener::bind(config.listen)
             .await
@@ -106,7 +106,7 @@ impl Server {
             .merge(tc3::router(admin))
             .merge(carrier.router().layer(from_fn_with_state(watch, room_service::watch)));
         let http = tokio::spawn(serve(listener, app, stopped));
-        tracing::info!(http = %http_addr, media = %carrier.media_addr(), "serving");
+        tracing::info!(http = %http_addr, media = ?carrier.media_addr(), "serving");
         Ok(Self {
             http_addr,
             public_url: config.public_url,
@@ -126,9 +126,9 @@ impl Server {
         self.http_addr
     }
 
-    /// Where media arrives (UDP).
+    /// Where media arrives (UDP); `None` where a LiveKit deployment carries it.
     #[must_use]
-    pub fn media_addr(&self) -> SocketAddr {
+    pub fn media_addr(&self) -> Option<SocketAddr> {
         self.carrier.media_addr()
     }
 
@@ -186,6 +186,16 @@ impl Drop for Server {
 #[must_use]
 pub fn ticket_key(config: &Config, secrets: &Secrets) -> TicketKey {
     TicketKey::new(config.sdk_app_id, config.ticket_key.clone().unwrap_or_else(|| secrets.ticket_key.clone()))
+}
+
+/// The key that signs room tokens: one that whoever carries the rooms knows.
+fn minting_key(config: &Config, room_secret: String) -> ApiKey {
+    let own = || ApiKey { key: OWN_KEY.to_owned(), secret: room_secret };
+    match config.rooms {
+        RoomsKind::Embedded => own(),
+        // Without one the carrier does not start.
+        RoomsKind::LiveKit => config.api_keys.first().cloned().unwrap_or_else(own),
+    }
 }
 
 async fn serve(listener: TcpListener, app: axum::Router, mut stopped: watch::Receiver<bool>) {

@@ -13,6 +13,7 @@ const SECRET: &str = "a-secret-of-the-tests-with-enough-characters";
 /// A running server.
 pub struct House {
     server: Server,
+    config: Config,
     /// Files of the people in it, and the server's store.
     pub dir: TempDir,
 }
@@ -31,12 +32,28 @@ impl House {
         let dir = tempfile::tempdir()?;
         let mut config = Config {
             data_dir: dir.path().join("server"),
-            api_keys: vec![ApiKey { key: KEY.to_owned(), secret: SECRET.to_owned() }],
+            api_keys: vec![Self::api_key()],
             heartbeat: Duration::from_millis(500),
             ..Config::default()
         };
         change(&mut config);
-        Ok(Self { server: Server::start(config).await.context("starting the server")?, dir })
+        let server = Server::start(config.clone()).await.context("starting the server")?;
+        Ok(Self { server, config, dir })
+    }
+
+    /// Stops the server and starts it again, under the same addresses and over the same data.
+    pub async fn restart(self) -> Result<Self> {
+        let Self { server, mut config, dir } = self;
+        config.listen = server.http_addr();
+        config.media = server.media_addr().unwrap_or(config.media);
+        server.shutdown().await;
+        let server = Server::start(config.clone()).await.context("starting the server again")?;
+        Ok(Self { server, config, dir })
+    }
+
+    /// The API key that it knows.
+    pub fn api_key() -> ApiKey {
+        ApiKey { key: KEY.to_owned(), secret: SECRET.to_owned() }
     }
 
     /// Where people sign in.

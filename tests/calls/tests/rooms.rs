@@ -14,7 +14,7 @@ fn text(name: &str) -> RoomId {
 }
 
 async fn enter(person: &mut Person, room: &RoomId) -> Result<()> {
-    person.ask(Intent::EnterRoom { room: room.clone(), camera: true }).await?;
+    person.ask(Intent::EnterRoom { room: room.clone(), camera: true, key: None }).await?;
     let entered = person.wait("onEnterRoom").await?;
     anyhow::ensure!(matches!(entered, Event::OnEnterRoom { result } if result > 0), "{entered:?}");
     Ok(())
@@ -63,7 +63,8 @@ async fn entering_or_leaving_twice_is_refused_and_changes_nothing() -> Result<()
     assert_eq!(nothing.code, Code::WrongState.number());
     enter(&mut alice, &text("hall")).await?;
     for again in [text("hall"), number(5)] {
-        let refused = alice.ask(Intent::EnterRoom { room: again, camera: true }).await.expect_err("already in one");
+        let refused =
+            alice.ask(Intent::EnterRoom { room: again, camera: true, key: None }).await.expect_err("already in one");
         assert_eq!(refused.code, Code::WrongState.number());
     }
     alice.see("still in", |snapshot| matches!(&snapshot.stage, Stage::Live(live) if live.room == "hall")).await?;
@@ -84,8 +85,9 @@ async fn whoever_leaves_while_entering_is_out_and_can_enter_again() -> Result<()
     enter(&mut bob, &text("hall")).await?;
     for _ in 0..3 {
         let engine = alice.engine.clone();
-        let entering =
-            tokio::spawn(async move { engine.request(Intent::EnterRoom { room: text("hall"), camera: true }).await });
+        let entering = tokio::spawn(async move {
+            engine.request(Intent::EnterRoom { room: text("hall"), camera: true, key: None }).await
+        });
         alice.see("the camera", |snapshot| snapshot.devices.camera_on).await?;
         alice.ask(Intent::ExitRoom).await?;
         // Refused where the exit was faster than the server's answer.

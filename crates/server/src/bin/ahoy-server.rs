@@ -258,7 +258,7 @@ async fn serve(config: Config) -> Result<()> {
     let server = Server::start(config).await?;
     let ready = serde_json::json!({
         "http": server.http_addr().to_string(),
-        "media": server.media_addr().to_string(),
+        "media": server.media_addr().map(|addr| addr.to_string()),
         "url": server.url(),
         "sdkAppId": server.sdk_app_id(),
         "dataDir": data_dir.display().to_string(),

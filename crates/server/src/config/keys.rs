@@ -1,6 +1,6 @@
 //! Every key that a server can be told, each in one row: name, value, what it is, and what it sets.
 
-use super::Config;
+use super::{Config, RoomsKind};
 use crate::admin_keys::{self, AdminKey};
 use crate::tokens::ApiKey;
 use std::net::SocketAddr;
@@ -104,6 +104,31 @@ pub const KEYS: &[Key] = &[
         value: "URL",
         help: "Where clients reach this server, if it is not what they asked for",
         set: |config, text| set(&mut config.public_url, web_address(text).map(Some)),
+    },
+    Key {
+        name: "rooms",
+        form: Form::Text,
+        value: "WHO",
+        help: "Who carries the rooms: embedded or livekit [default: embedded]",
+        set: |config, text| {
+            let kind = match text {
+                "embedded" => Ok(RoomsKind::Embedded),
+                "livekit" => Ok(RoomsKind::LiveKit),
+                _ => Err("the rooms are \"embedded\" or on \"livekit\""),
+            };
+            set(&mut config.rooms, kind)
+        },
+    },
+    Key {
+        name: "livekit-url",
+        form: Form::Text,
+        value: "URL",
+        help: "Where clients and this server reach the LiveKit deployment; its key is the first --api-key",
+        set: |config, text| {
+            let schemes = ["ws", "wss", "http", "https"];
+            let url = url::Url::parse(text).ok().filter(|url| schemes.contains(&url.scheme()) && url.has_host());
+            set(&mut config.livekit_url, url.map(Some).ok_or("an address is written ws://host or wss://host"))
+        },
     },
     Key {
         name: "admin-key",

@@ -130,8 +130,8 @@ impl Carrier for Embedded {
         ))
     }
 
-    fn media_addr(&self) -> SocketAddr {
-        self.media.addr()
+    fn media_addr(&self) -> Option<SocketAddr> {
+        Some(self.media.addr())
     }
 
     async fn shutdown(&self) {
