@@ -18,8 +18,13 @@ pub struct House {
 }
 
 impl House {
-    /// Starts it on any free ports of loopback.
+    /// Starts it on any free ports of loopback; it finds lost connections within a second or two.
     pub async fn open() -> Result<Self> {
+        Self::open_beating(Duration::from_millis(500)).await
+    }
+
+    /// Starts it with a heartbeat of so long.
+    pub async fn open_beating(heartbeat: Duration) -> Result<Self> {
         // What happened, for whoever looks into a failure: RUST_LOG=debug.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
@@ -27,7 +32,7 @@ impl House {
         let config = Config {
             data_dir: dir.path().join("server"),
             api_keys: vec![ApiKey { key: KEY.to_owned(), secret: SECRET.to_owned() }],
-            heartbeat: Duration::from_millis(500),
+            heartbeat,
             ..Config::default()
         };
         Ok(Self { server: Server::start(config).await.context("starting the server")?, dir })
