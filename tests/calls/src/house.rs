@@ -19,12 +19,17 @@ pub struct House {
 }
 
 impl House {
-    /// Starts it on any free ports of loopback.
+    /// Starts it on any free ports of loopback; it finds lost connections within a second or two.
     pub async fn open() -> Result<Self> {
         Self::open_with(|_| ()).await
     }
 
-    /// The same with other settings.
+    /// Starts it with a heartbeat of so long.
+    pub async fn open_beating(heartbeat: Duration) -> Result<Self> {
+        Self::open_with(|config| config.heartbeat = heartbeat).await
+    }
+
+    /// Starts it with other settings.
     pub async fn open_with(change: impl FnOnce(&mut Config)) -> Result<Self> {
         // What happened, for whoever looks into a failure: RUST_LOG=debug.
         let filter = tracing_subscriber::EnvFilter::from_default_env();

@@ -10,7 +10,7 @@ use call::session::{CallState, Entry, Identity, Link, Output};
 use protocol::message::{PlaceCall, Reply as CallReply, Ticket};
 use protocol::{CallEndReason, CallId, CallMediaType, Code, Event, ExitReason, LeaveReason, RequestId, RoomId, UserId};
 use room::client::Purpose;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
 
 /// Signing in must be answered within this time; longer than one lost connection attempt, shorter than patience.
@@ -92,6 +92,15 @@ impl Core {
             self.obey(output).await;
         }
         self.note_link();
+        self.note_ring();
+    }
+
+    fn note_ring(&mut self) {
+        let Some(call) = self.signed_in.as_ref().map(|signed_in| signed_in.calls.call()) else { return };
+        let (Some(id), Some(until)) = (call.call_id(), call.ring_until()) else { return };
+        if self.ring.as_ref().is_none_or(|(known, _)| known != id) {
+            self.ring = Some((id.clone(), SystemTime::now() + until.saturating_duration_since(Instant::now())));
+        }
     }
 
     async fn obey(&mut self, output: Output) {
@@ -419,7 +428,7 @@ fn room_reason(reason: CallEndReason) -> LeaveReason {
     }
 }
 
-/// How people write a room.
+/// How people write a room: a name of digits alone stands in quotes, because without them it is a number.
 pub(super) trait RoomName {
     fn to_string_for_people(&self) -> String;
 }
@@ -428,6 +437,7 @@ impl RoomName for RoomId {
     fn to_string_for_people(&self) -> String {
         match self {
             Self::Number(number) => number.to_string(),
+            Self::Text(text) if text.bytes().all(|b| b.is_ascii_digit()) => format!("\"{text}\""),
             Self::Text(text) => text.clone(),
         }
     }
