@@ -3,7 +3,13 @@
 //! Every place takes the same keys and the same text for each value, read by one function; what is wrong is refused
 //! with its key and, in a file, its line.
 
+pub mod keys;
+
+use crate::admin_keys::AdminKey;
+use crate::tc3::limit::DEFAULT_RATE;
 use crate::tokens::ApiKey;
+use keys::{Form, KEYS, Key};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,8 +24,15 @@ pub const DEFAULT_MEDIA: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4A
 /// The application that tickets are minted for unless another is configured.
 pub const DEFAULT_SDK_APP_ID: u64 = 1_400_000_000;
 
-/// LiveKit asks for secrets of 32 characters and more.
-const SECRET_LENGTH: usize = 32;
+/// Who carries the rooms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum RoomsKind {
+    /// This process.
+    #[default]
+    Embedded,
+    /// A LiveKit deployment.
+    LiveKit,
+}
 
 /// All that a server needs to know. Port 0 takes any free port.
 #[derive(Clone, PartialEq, Eq)]
@@ -30,14 +43,23 @@ pub struct Config {
     pub media: SocketAddr,
     /// Store and generated secrets.
     pub data_dir: PathBuf,
-    /// Room API keys, as LiveKit has them. The server always has one more of its own.
+    /// Room API keys, as LiveKit has them. Embedded rooms always have one more of their own; with LiveKit the first one
+    /// is the deployment's.
     pub api_keys: Vec<ApiKey>,
+    /// Who carries the rooms.
+    pub rooms: RoomsKind,
+    /// Where clients and this server reach the LiveKit deployment: `ws(s)://` or `http(s)://`.
+    pub livekit_url: Option<url::Url>,
     /// The application of the tickets.
     pub sdk_app_id: u64,
     /// Signs tickets; generated and kept in the data directory where absent.
     pub ticket_key: Option<String>,
     /// `http(s)://host[:port]` under which clients reach this server; the address that they used where absent.
     pub public_url: Option<url::Url>,
+    /// Keys of the administration API. More are kept in the data directory.
+    pub admin_keys: Vec<AdminKey>,
+    /// Requests a second of one action by one of those keys.
+    pub admin_rate: u32,
     /// Rooms are entered with a PrivateMapKey only.
     pub require_map_key: bool,
     /// Receivers of LiveKit's webhooks.
@@ -50,6 +72,10 @@ pub struct Config {
     pub callback_key: Option<String>,
     /// How often clients are pinged.
     pub heartbeat: Duration,
+    /// A member of a room who is silent for so long is out.
+    pub member_timeout: Duration,
+    /// The same where the member's signal socket was closed, too.
+    pub closed_timeout: Duration,
 }
 
 impl Default for Config {
@@ -61,15 +87,21 @@ impl Default for Config {
             media: any,
             data_dir: default_data_dir(),
             api_keys: Vec::new(),
+            rooms: RoomsKind::default(),
+            livekit_url: None,
             sdk_app_id: DEFAULT_SDK_APP_ID,
             ticket_key: None,
             public_url: None,
+            admin_keys: Vec::new(),
+            admin_rate: DEFAULT_RATE,
             require_map_key: false,
             webhook_urls: Vec::new(),
             webhook_api_key: None,
             callback_urls: Vec::new(),
             callback_key: None,
             heartbeat: Duration::from_secs(10),
+            member_timeout: Duration::from_secs(90),
+            closed_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -81,6 +113,7 @@ impl std::fmt::Debug for Config {
             .field("media", &self.media)
             .field("data_dir", &self.data_dir)
             .field("api_keys", &self.api_keys)
+            .field("rooms", &self.rooms)
             .field("sdk_app_id", &self.sdk_app_id)
             .finish_non_exhaustive()
     }
@@ -114,7 +147,7 @@ pub enum ConfigError {
         why: String,
     },
     /// No such key.
-    #[error("line {line}: there is no key \"{key}\"; the keys are {known}", known = KEYS.join(", "))]
+    #[error("line {line}: there is no key \"{key}\"; the keys are {known}", known = names())]
     UnknownKey {
         /// From 1.
         line: usize,
@@ -131,110 +164,47 @@ pub enum ConfigError {
     },
 }
 
-/// Every key, as in the file. Flags are the same with `--`, variables in capitals with `AHOY_` and `_`.
-pub const KEYS: [&str; 12] = [
-    "listen",
-    "media",
-    "data-dir",
-    "api-key",
-    "sdk-app-id",
-    "ticket-key",
-    "public-url",
-    "require-map-key",
-    "webhook-url",
-    "webhook-api-key",
-    "callback-url",
-    "callback-key",
-];
-
-/// The keys that take several values.
-const LISTS: [&str; 3] = ["api-key", "webhook-url", "callback-url"];
-
-/// What one place says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Layer {
-    listen: Option<SocketAddr>,
-    media: Option<SocketAddr>,
-    data_dir: Option<PathBuf>,
-    api_keys: Vec<ApiKey>,
-    sdk_app_id: Option<u64>,
-    ticket_key: Option<Hidden>,
-    public_url: Option<url::Url>,
-    require_map_key: Option<bool>,
-    webhook_urls: Vec<url::Url>,
-    webhook_api_key: Option<String>,
-    callback_urls: Vec<url::Url>,
-    callback_key: Option<Hidden>,
+fn names() -> String {
+    KEYS.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")
 }
 
-/// Kept from `Debug`.
-#[derive(Clone, PartialEq, Eq)]
-struct Hidden(String);
+/// What one place says: texts that their keys take.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Layer(BTreeMap<&'static str, Vec<String>>);
 
-impl std::fmt::Debug for Hidden {
+impl std::fmt::Debug for Layer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("(hidden)")
+        // Names alone: some values are secrets.
+        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
 impl Layer {
-    /// Sets one key. `place` says where, for the refusal; values are not repeated there: some are secrets.
-    pub fn set(&mut self, key: &str, value: &str, place: &str) -> Result<(), ConfigError> {
+    /// Sets one key. `place` says where, for the refusal.
+    pub fn set(&mut self, name: &str, value: &str, place: &str) -> Result<(), ConfigError> {
         let bad = |why: &str| ConfigError::BadValue { place: place.to_owned(), why: why.to_owned() };
-        let address = || value.parse().map_err(|_| bad("an address is written ADDR:PORT, for example 127.0.0.1:7880"));
-        let http_url = || {
-            let url = url::Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-            url.ok_or_else(|| bad("an address is written http://host or https://host"))
-        };
-        match key {
-            "listen" => self.listen = Some(address()?),
-            "media" => self.media = Some(address()?),
-            "data-dir" if value.is_empty() => return Err(bad("a directory is needed")),
-            "data-dir" => self.data_dir = Some(PathBuf::from(value)),
-            "api-key" => {
-                let (key, secret) = value.split_once(':').ok_or_else(|| bad("an API key is written KEY:SECRET"))?;
-                if key.is_empty() || secret.len() < SECRET_LENGTH {
-                    return Err(bad("an API key is written KEY:SECRET, with a secret of 32 or more characters"));
-                }
-                self.api_keys.push(ApiKey { key: key.to_owned(), secret: secret.to_owned() });
-            }
-            "sdk-app-id" => {
-                let id = value.parse().ok().filter(|id: &u64| *id > 0 && *id <= u64::from(u32::MAX));
-                self.sdk_app_id = Some(id.ok_or_else(|| bad("an application id is a number of 1 to 4294967295"))?);
-            }
-            "ticket-key" if value.len() < 8 => return Err(bad("a ticket key has 8 or more characters")),
-            "ticket-key" => self.ticket_key = Some(Hidden(value.to_owned())),
-            "public-url" => self.public_url = Some(http_url()?),
-            "webhook-url" => self.webhook_urls.push(http_url()?),
-            "webhook-api-key" if value.is_empty() => return Err(bad("the name of an API key is needed")),
-            "webhook-api-key" => self.webhook_api_key = Some(value.to_owned()),
-            "callback-url" => self.callback_urls.push(http_url()?),
-            "callback-key" => {
-                if !(1..=32).contains(&value.len()) || !value.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-                    return Err(bad("a callback key has 1 to 32 letters and digits"));
-                }
-                self.callback_key = Some(Hidden(value.to_owned()));
-            }
-            "require-map-key" => {
-                self.require_map_key = Some(value.parse().map_err(|_| bad("it is true or false"))?);
-            }
-            _ => return Err(bad("there is no such key")),
+        let key = keys::find(name).ok_or_else(|| bad("there is no such key"))?;
+        (key.set)(&mut Config::default(), value).map_err(bad)?;
+        let values = self.0.entry(key.name).or_default();
+        if key.form != Form::List {
+            values.clear();
         }
+        values.push(value.to_owned());
         Ok(())
     }
 
-    /// Reads `AHOY_LISTEN` and so on. Several values of one key are separated by spaces or commas.
+    /// Reads `AHOY_LISTEN` and so on.
     pub fn from_env(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut layer = Self::default();
         for key in KEYS {
-            let name = format!("AHOY_{}", key.replace('-', "_").to_uppercase());
-            let Some(value) = lookup(&name) else { continue };
-            if LISTS.contains(&key) {
+            let variable = key.variable();
+            let Some(value) = lookup(&variable) else { continue };
+            if key.form == Form::List {
                 for part in value.split([' ', ',']).filter(|part| !part.is_empty()) {
-                    layer.set(key, part, &name)?;
+                    layer.set(key.name, part, &variable)?;
                 }
             } else {
-                layer.set(key, &value, &name)?;
+                layer.set(key.name, &value, &variable)?;
             }
         }
         Ok(layer)
@@ -257,20 +227,20 @@ impl Layer {
         let mut layer = Self::default();
         for (key, value) in table.get_ref() {
             let (name, at) = (key.get_ref().as_ref(), line(key.span().start));
-            if !KEYS.contains(&name) {
+            let Some(known) = keys::find(name) else {
                 return Err(ConfigError::UnknownKey { line: at, key: name.to_owned() });
-            }
-            layer.set_value(name, value.get_ref(), &format!("line {at}, key \"{name}\""))?;
+            };
+            layer.set_value(known, value.get_ref(), &format!("line {at}, key \"{name}\""))?;
         }
         Ok(layer)
     }
 
-    fn set_value(&mut self, key: &str, value: &DeValue<'_>, place: &str) -> Result<(), ConfigError> {
+    fn set_value(&mut self, key: &Key, value: &DeValue<'_>, place: &str) -> Result<(), ConfigError> {
         match value {
-            DeValue::String(text) => self.set(key, text, place),
-            DeValue::Integer(number) if key == "sdk-app-id" => self.set(key, number.as_str(), place),
-            DeValue::Boolean(on) if key == "require-map-key" => self.set(key, &on.to_string(), place),
-            DeValue::Array(items) if LISTS.contains(&key) => {
+            DeValue::String(text) => self.set(key.name, text, place),
+            DeValue::Integer(number) if key.form == Form::Number => self.set(key.name, number.as_str(), place),
+            DeValue::Boolean(on) if key.form == Form::Switch => self.set(key.name, &on.to_string(), place),
+            DeValue::Array(items) if key.form == Form::List => {
                 items.iter().try_for_each(|item| self.set_value(key, item.get_ref(), place))
             }
             DeValue::Integer(_)
@@ -287,44 +257,23 @@ impl Layer {
 
     /// This layer over `lower`: what is said here counts. Lists are replaced, not joined.
     #[must_use]
-    pub fn over(self, lower: Self) -> Self {
-        fn list<T>(upper: Vec<T>, lower: Vec<T>) -> Vec<T> {
-            if upper.is_empty() { lower } else { upper }
-        }
-        Self {
-            listen: self.listen.or(lower.listen),
-            media: self.media.or(lower.media),
-            data_dir: self.data_dir.or(lower.data_dir),
-            api_keys: list(self.api_keys, lower.api_keys),
-            sdk_app_id: self.sdk_app_id.or(lower.sdk_app_id),
-            ticket_key: self.ticket_key.or(lower.ticket_key),
-            public_url: self.public_url.or(lower.public_url),
-            require_map_key: self.require_map_key.or(lower.require_map_key),
-            webhook_urls: list(self.webhook_urls, lower.webhook_urls),
-            webhook_api_key: self.webhook_api_key.or(lower.webhook_api_key),
-            callback_urls: list(self.callback_urls, lower.callback_urls),
-            callback_key: self.callback_key.or(lower.callback_key),
-        }
+    pub fn over(self, mut lower: Self) -> Self {
+        lower.0.extend(self.0);
+        lower
     }
 
     /// The whole, with defaults for what nobody said.
     #[must_use]
     pub fn finish(self) -> Config {
-        Config {
-            listen: self.listen.unwrap_or(DEFAULT_LISTEN),
-            media: self.media.unwrap_or(DEFAULT_MEDIA),
-            data_dir: self.data_dir.unwrap_or_else(default_data_dir),
-            api_keys: self.api_keys,
-            sdk_app_id: self.sdk_app_id.unwrap_or(DEFAULT_SDK_APP_ID),
-            ticket_key: self.ticket_key.map(|secret| secret.0),
-            public_url: self.public_url,
-            require_map_key: self.require_map_key.unwrap_or(false),
-            webhook_urls: self.webhook_urls,
-            webhook_api_key: self.webhook_api_key,
-            callback_urls: self.callback_urls,
-            callback_key: self.callback_key.map(|secret| secret.0),
-            ..Config::default()
+        let mut config = Config::default();
+        for key in KEYS {
+            for value in self.0.get(key.name).into_iter().flatten() {
+                // Only what the key takes got in here.
+                let taken = (key.set)(&mut config, value);
+                debug_assert_eq!(taken, Ok(()), "{}", key.name);
+            }
         }
+        config
     }
 }
 
@@ -354,9 +303,9 @@ mod tests {
     fn api_keys_come_as_a_list_in_every_place() {
         let pairs = format!("a:{SECRET} b:{SECRET}");
         let env = Layer::from_env(|name| (name == "AHOY_API_KEY").then(|| pairs.clone())).unwrap();
-        assert_eq!(env.api_keys.len(), 2);
+        assert_eq!(env.clone().finish().api_keys.len(), 2);
         let file = Layer::from_toml(&format!("api-key = [\"a:{SECRET}\", \"b:{SECRET}\"]")).unwrap();
-        assert_eq!(file.api_keys, env.api_keys);
+        assert_eq!(file, env);
         assert!(!format!("{file:?}").contains(SECRET));
     }
 
@@ -372,6 +321,20 @@ mod tests {
         let hosts = |urls: &[url::Url]| urls.iter().filter_map(|url| url.host_str()).collect::<Vec<_>>().join(" ");
         assert_eq!((hosts(&config.webhook_urls), hosts(&config.callback_urls)), ("a b".to_owned(), "d e".to_owned()));
         assert_eq!(config.callback_key.as_deref(), Some("k123456"));
+        assert!(!format!("{config:?}").contains("k123456"));
+    }
+
+    #[test]
+    fn admin_keys_come_as_a_list_in_every_place() {
+        let env = Layer::from_env(|name| (name == "AHOY_ADMIN_KEY").then(|| "a:secret-of-a, b:secret-of-b".to_owned()));
+        let file = Layer::from_toml("admin-key = [\"a:secret-of-a\", \"b:secret-of-b\"]\nadmin-rate = 50\n").unwrap();
+        assert_eq!(file.clone().finish().admin_keys, env.unwrap().finish().admin_keys);
+        assert!(!format!("{file:?}").contains("secret-of"));
+        let mut flags = Layer::default();
+        flags.set("admin-key", "c:colons:are:fine", "--admin-key").unwrap();
+        let config = flags.over(file).finish();
+        assert_eq!(config.admin_keys[0].secret_key, "colons:are:fine");
+        assert_eq!((config.admin_keys.len(), config.admin_rate), (1, 50));
     }
 
     #[test]
@@ -401,6 +364,11 @@ mod tests {
             ("ticket-key = 5", "line 1, key \"ticket-key\""),
             ("media = [", "line 1:"),
             ("public-url = \"ftp://x\"", "line 1, key \"public-url\""),
+            ("member-timeout = 0", "line 1, key \"member-timeout\""),
+            ("admin-key = \"nocolon\"", "line 1, key \"admin-key\""),
+            ("admin-key = [\"a b:12345678\"]", "line 1, key \"admin-key\""),
+            ("admin-key = \"a:short\"", "line 1, key \"admin-key\""),
+            ("admin-rate = 0", "line 1, key \"admin-rate\""),
             ("require-map-key = \"perhaps\"", "line 1, key \"require-map-key\""),
             ("require-map-key = 1", "line 1, key \"require-map-key\""),
             ("webhook-url = \"localhost\"", "line 1, key \"webhook-url\""),
@@ -408,6 +376,8 @@ mod tests {
             ("webhook-api-key = \"\"", "line 1, key \"webhook-api-key\""),
             ("callback-url = \"file:///x\"", "line 1, key \"callback-url\""),
             ("callback-key = \"no-dashes\"", "line 1, key \"callback-key\""),
+            ("rooms = \"zoom\"", "line 1, key \"rooms\""),
+            ("livekit-url = \"127.0.0.1:7880\"", "line 1, key \"livekit-url\""),
         ] {
             let error = Layer::from_toml(text).unwrap_err().to_string();
             assert!(error.starts_with(start), "{text}: {error}");

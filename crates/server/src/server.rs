@@ -1,15 +1,21 @@
 //! The server as a whole: starts its planes, says where it listens, and stops them in order.
 
-use crate::config::Config;
+use crate::admin_keys::AdminKeys;
+use crate::audit::{Audit, room_service};
+use crate::config::{Config, RoomsKind};
 use crate::notify::{self, Notifier};
 use crate::plane::{Plane, socket};
+use crate::records::Records;
 use crate::rooms::Carrier;
 use crate::secrets::Secrets;
 use crate::store::Store;
+use crate::tc3::{self, limit::Limit};
 use crate::tokens::{ApiKey, Tokens};
 use anyhow::{Context as _, Result};
+use axum::middleware::from_fn_with_state;
 use axum::serve::ListenerExt as _;
 use call::switchboard::Settings;
+use parking_lot::Mutex;
 use protocol::usersig::TicketKey;
 use protocol::{Privileges, RoomId, UserId};
 use std::net::SocketAddr;
@@ -35,6 +41,7 @@ pub struct Server {
     carrier: Box<dyn Carrier>,
     notifier: Option<Notifier>,
     plane: Plane,
+    records: Records,
     stop: watch::Sender<bool>,
     http: Option<JoinHandle<()>>,
 }
@@ -46,9 +53,9 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// Starts a server with embedded rooms. It serves when this returns.
+    /// Starts a server with the rooms that the configuration names. It serves when this returns.
     pub async fn start(config: Config) -> Result<Self> {
-        Self::start_with(config, crate::rooms::start_default).await
+        Self::start_with(config, crate::rooms::start_configured).await
     }
 
     /// Starts a server whose rooms are carried by what `make` returns.
@@ -60,9 +67,10 @@ impl Server {
         notify::check(&config)?;
         let secrets = Secrets::load(&config.data_dir)?;
         let store = Store::open(&config.data_dir)?;
+        let audit = Audit::open(&config.data_dir)?;
         let ticket_key = Arc::new(ticket_key(&config, &secrets));
-        let own = ApiKey { key: OWN_KEY.to_owned(), secret: secrets.room_secret };
-        let tokens = Arc::new(Tokens::open(own, &config.api_keys, &config.data_dir)?);
+        let tokens = Tokens::open(minting_key(&config, secrets.room_secret), &config.api_keys, &config.data_dir)
+            .map(Arc::new)?;
 
         let listener = TcpListener::bind(config.listen)
             .await
@@ -70,6 +78,7 @@ impl Server {
         let http_addr = listener.local_addr()?;
         let carrier = make(config.clone(), Arc::clone(&tokens)).await?;
         let notifier = Notifier::start(&config, carrier.rooms().events())?;
+        let records = Records::start(&config.data_dir, carrier.rooms())?;
         let (stop, stopped) = watch::channel(false);
         let settings = Settings { heartbeat: config.heartbeat, map_key_required: config.require_map_key };
         let (plane, input) = Plane::start(store, carrier.rooms(), settings, stopped.clone())?;
@@ -85,12 +94,23 @@ impl Server {
             fallback_host: http_addr.to_string(),
             public_url: config.public_url.clone(),
         };
+        let admin = tc3::Admin {
+            rooms: carrier.rooms(),
+            keys: AdminKeys::new(config.admin_keys, &config.data_dir),
+            records: records.reader(),
+            audit: audit.clone(),
+            limit: Arc::new(Mutex::new(Limit::new(config.admin_rate))),
+            sdk_app_id: config.sdk_app_id,
+            hosts: public_hosts(config.public_url.as_ref()),
+        };
+        let watch = room_service::Watch { audit, tokens: Arc::clone(&tokens) };
         let app = axum::Router::new()
             .route("/healthz", axum::routing::get(|| async { "ok\n" }))
             .merge(socket::router(door))
-            .merge(carrier.router());
+            .merge(tc3::router(admin))
+            .merge(carrier.router().layer(from_fn_with_state(watch, room_service::watch)));
         let http = tokio::spawn(serve(listener, app, stopped));
-        tracing::info!(http = %http_addr, media = %carrier.media_addr(), "serving");
+        tracing::info!(http = %http_addr, media = ?carrier.media_addr(), "serving");
         Ok(Self {
             http_addr,
             public_url: config.public_url,
@@ -99,6 +119,7 @@ impl Server {
             carrier,
             notifier,
             plane,
+            records,
             stop,
             http: Some(http),
         })
@@ -110,9 +131,9 @@ impl Server {
         self.http_addr
     }
 
-    /// Where media arrives (UDP).
+    /// Where media arrives (UDP); `None` where a LiveKit deployment carries it.
     #[must_use]
-    pub fn media_addr(&self) -> SocketAddr {
+    pub fn media_addr(&self) -> Option<SocketAddr> {
         self.carrier.media_addr()
     }
 
@@ -156,6 +177,7 @@ impl Server {
         if let Some(notifier) = self.notifier.take() {
             notifier.finish().await;
         }
+        self.records.shutdown().await;
         self.tokens.close();
     }
 }
@@ -174,6 +196,16 @@ pub fn ticket_key(config: &Config, secrets: &Secrets) -> TicketKey {
     TicketKey::new(config.sdk_app_id, config.ticket_key.clone().unwrap_or_else(|| secrets.ticket_key.clone()))
 }
 
+/// The key that signs room tokens: one that whoever carries the rooms knows.
+fn minting_key(config: &Config, room_secret: String) -> ApiKey {
+    let own = || ApiKey { key: OWN_KEY.to_owned(), secret: room_secret };
+    match config.rooms {
+        RoomsKind::Embedded => own(),
+        // Without one the carrier does not start.
+        RoomsKind::LiveKit => config.api_keys.first().cloned().unwrap_or_else(own),
+    }
+}
+
 async fn serve(listener: TcpListener, app: axum::Router, mut stopped: watch::Receiver<bool>) {
     let stop = async move {
         // An error means that the server is gone: stop as well.
@@ -188,6 +220,15 @@ async fn serve(listener: TcpListener, app: axum::Router, mut stopped: watch::Rec
     if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop).await {
         tracing::error!(%error, "HTTP has stopped");
     }
+}
+
+/// The host that administrators sign where a proxy puts another one into their requests.
+fn public_hosts(url: Option<&url::Url>) -> Arc<[String]> {
+    let host = |url: &url::Url| {
+        let host = url.host_str()?;
+        Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+    };
+    url.and_then(host).into_iter().collect()
 }
 
 /// A wildcard address as seen from this machine.

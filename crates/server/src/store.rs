@@ -3,7 +3,7 @@
 //! All changes of one input go into one transaction. Each row carries a version and is only replaced where it still has
 //! the version that this process wrote: a second writer is noticed, never overwritten.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use call::switchboard::{Change, Stored};
 use protocol::UserId;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
@@ -18,33 +18,9 @@ const FILE: &str = "ahoy.sqlite";
 const SCHEMA: i64 = 1;
 
 const TABLES: &str = "
-CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS calls (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL);";
-
-/// Opens an SQLite file for its owner's eyes and this process alone, making it and its tables where they are missing. A
-/// file of a newer `schema` is refused.
-pub(crate) fn open_file(path: &Path, schema: i64, tables: &str) -> Result<Connection> {
-    let db = Connection::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    }
-    let in_use = || format!("{} is in use by another server", path.display());
-    db.busy_timeout(std::time::Duration::from_millis(500))?;
-    db.pragma_update(None, "locking_mode", "EXCLUSIVE").with_context(in_use)?;
-    // NORMAL: survives the death of the process; a power cut may cost the last moments, not the file.
-    db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).with_context(in_use)?;
-    db.pragma_update(None, "synchronous", "NORMAL")?;
-    db.execute_batch(&format!("BEGIN IMMEDIATE; {tables} COMMIT;")).with_context(in_use)?;
-    let found: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if found > schema {
-        bail!("{} was written by a newer version", path.display());
-    }
-    db.pragma_update(None, "user_version", schema)?;
-    Ok(db)
-}
+    CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS calls (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL);";
 
 /// The open store. One process at a time holds it.
 #[derive(Debug)]
@@ -72,7 +48,7 @@ impl Table {
 impl Store {
     /// Opens the store of a data directory, making it where it is missing.
     pub fn open(data_dir: &Path) -> Result<Self> {
-        let db = open_file(&data_dir.join(FILE), SCHEMA, TABLES)?;
+        let db = crate::sqlite::open(&data_dir.join(FILE), TABLES, SCHEMA)?;
         Ok(Self { db, versions: BTreeMap::new() })
     }
 

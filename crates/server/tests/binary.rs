@@ -10,9 +10,10 @@ use tokio_tungstenite::tungstenite::Message;
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ahoy-server"));
-    for key in server::config::KEYS.iter().chain(&["config"]) {
-        command.env_remove(format!("AHOY_{}", key.replace('-', "_").to_uppercase()));
+    for key in server::config::keys::KEYS {
+        command.env_remove(key.variable());
     }
+    command.env_remove("AHOY_CONFIG");
     command
 }
 
@@ -232,4 +233,43 @@ fn a_port_that_is_taken_is_named() {
     let output = program().args(["serve", "--listen", &addr, "--data-dir"]).arg(dir.path()).output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && told.contains(&addr), "{told}");
+}
+
+fn told(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn keys_of_administrators_are_made_listed_and_revoked_and_it_is_written_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let key = |words: &[&str]| program().arg("admin-key").args(words).arg("--data-dir").arg(&data).output().unwrap();
+    let audit =
+        |words: &[&str]| told(&program().arg("audit").args(words).arg("--data-dir").arg(&data).output().unwrap());
+    assert_eq!(audit(&[]), "");
+    let made = told(&key(&["create", "support"]));
+    let (id, secret) = made.trim().split_once(':').unwrap();
+    assert_eq!((id, secret.len()), ("support", 64));
+    assert!(!key(&["create", "support"]).status.success());
+    assert!(!key(&["create", "two words"]).status.success());
+    told(&key(&["create", "night-shift"]));
+    told(&key(&["revoke", "night-shift"]));
+    assert!(!key(&["revoke", "night-shift"]).status.success());
+    let listed = told(&key(&["list"]));
+    assert!(listed.starts_with("support  made 2") && listed.lines().count() == 1, "{listed}");
+    let lines = audit(&[]);
+    let acts: Vec<_> = lines
+        .lines()
+        .map(|line| line.split(' ').nth(3).unwrap().to_owned() + line.split(' ').nth(4).unwrap())
+        .collect();
+    assert_eq!(acts, ["CreateAdminKeysupport:", "CreateAdminKeynight-shift:", "RevokeAdminKeynight-shift:"]);
+    let last: Value = serde_json::from_str(&audit(&["--last", "1", "--json"])).unwrap();
+    assert_eq!(
+        (&last["act"], &last["api"], &last["result"]),
+        (&json!("RevokeAdminKey"), &json!("local"), &json!("ok"))
+    );
+    for text in [listed, lines, audit(&["--json"])] {
+        assert!(!text.contains(secret), "{text}");
+    }
 }

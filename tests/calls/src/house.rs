@@ -13,17 +13,23 @@ const SECRET: &str = "a-secret-of-the-tests-with-enough-characters";
 /// A running server.
 pub struct House {
     server: Server,
+    config: Config,
     /// Files of the people in it, and the server's store.
     pub dir: TempDir,
 }
 
 impl House {
-    /// Starts it on any free ports of loopback.
+    /// Starts it on any free ports of loopback; it finds lost connections within a second or two.
     pub async fn open() -> Result<Self> {
         Self::open_with(|_| ()).await
     }
 
-    /// The same with other settings.
+    /// Starts it with a heartbeat of so long.
+    pub async fn open_beating(heartbeat: Duration) -> Result<Self> {
+        Self::open_with(|config| config.heartbeat = heartbeat).await
+    }
+
+    /// Starts it with other settings.
     pub async fn open_with(change: impl FnOnce(&mut Config)) -> Result<Self> {
         // What happened, for whoever looks into a failure: RUST_LOG=debug.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
@@ -31,12 +37,28 @@ impl House {
         let dir = tempfile::tempdir()?;
         let mut config = Config {
             data_dir: dir.path().join("server"),
-            api_keys: vec![ApiKey { key: KEY.to_owned(), secret: SECRET.to_owned() }],
+            api_keys: vec![Self::api_key()],
             heartbeat: Duration::from_millis(500),
             ..Config::default()
         };
         change(&mut config);
-        Ok(Self { server: Server::start(config).await.context("starting the server")?, dir })
+        let server = Server::start(config.clone()).await.context("starting the server")?;
+        Ok(Self { server, config, dir })
+    }
+
+    /// Stops the server and starts it again, under the same addresses and over the same data.
+    pub async fn restart(self) -> Result<Self> {
+        let Self { server, mut config, dir } = self;
+        config.listen = server.http_addr();
+        config.media = server.media_addr().unwrap_or(config.media);
+        server.shutdown().await;
+        let server = Server::start(config.clone()).await.context("starting the server again")?;
+        Ok(Self { server, config, dir })
+    }
+
+    /// The API key that it knows.
+    pub fn api_key() -> ApiKey {
+        ApiKey { key: KEY.to_owned(), secret: SECRET.to_owned() }
     }
 
     /// Where people sign in.

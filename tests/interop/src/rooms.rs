@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use livekit_token::{AccessToken, VideoGrants};
 use serde_json::Value;
+use server::Config;
 use server::rooms::embedded::Embedded;
 use server::rooms::{Carrier as _, Rooms};
 use server::tokens::{ApiKey, Tokens};
@@ -33,7 +34,8 @@ impl TestServer {
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
         let own = ApiKey { key: "own".into(), secret: "the server's own secret, long enough too".into() };
         let tokens = Arc::new(Tokens::new(own, &[ApiKey { key: KEY.into(), secret: SECRET.into() }]));
-        let embedded = Embedded::start(SocketAddr::from(([127, 0, 0, 1], 0)), tokens)?;
+        let config = Config { media: SocketAddr::from(([127, 0, 0, 1], 0)), ..Config::default() };
+        let embedded = Embedded::start(&config, tokens)?;
         let (rooms, router) = (embedded.rooms(), embedded.router());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let addr = listener.local_addr()?;

@@ -8,9 +8,9 @@ use crate::room::Renewal;
 use call::CallSession;
 use call::session::{CallState, Entry, Identity, Link, Output};
 use protocol::message::{PlaceCall, Reply as CallReply, Ticket};
-use protocol::{CallId, CallMediaType, Code, Event, ExitReason, RequestId, RoomId, UserId};
+use protocol::{CallEndReason, CallId, CallMediaType, Code, Event, ExitReason, LeaveReason, RequestId, RoomId, UserId};
 use room::client::Purpose;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
 
 /// Signing in must be answered within this time; longer than one lost connection attempt, shorter than patience.
@@ -92,6 +92,15 @@ impl Core {
             self.obey(output).await;
         }
         self.note_link();
+        self.note_ring();
+    }
+
+    fn note_ring(&mut self) {
+        let Some(call) = self.signed_in.as_ref().map(|signed_in| signed_in.calls.call()) else { return };
+        let (Some(id), Some(until)) = (call.call_id(), call.ring_until()) else { return };
+        if self.ring.as_ref().is_none_or(|(known, _)| known != id) {
+            self.ring = Some((id.clone(), SystemTime::now() + until.saturating_duration_since(Instant::now())));
+        }
     }
 
     async fn obey(&mut self, output: Output) {
@@ -119,6 +128,7 @@ impl Core {
                     self.report_entered();
                 }
             }
+            Output::PeerLeft { user, reason } => self.note_left(user, room_reason(reason)),
             Output::PrepareRoom(entry) => self.prepare(entry),
             Output::EnterRoom(entry) => self.begin(entry),
             Output::LeaveRoom { call } => self.leave_call(&call).await,
@@ -208,6 +218,9 @@ impl Core {
                     Err(refusal) => Err(own_refusal(&refusal)),
                 };
                 if let Err(refusal) = &answer {
+                    if let Some(signed_in) = &mut self.signed_in {
+                        signed_in.calls.set_occupied(false);
+                    }
                     self.report(Event::OnEnterRoom { result: i64::from(refusal.code) });
                     self.report(Event::OnError { code: refusal.code, message: refusal.message.clone() });
                     self.release_devices().await;
@@ -247,6 +260,10 @@ impl Core {
             room_id: room,
             group_id: String::new(),
         };
+        if self.membership.as_ref().is_some_and(|m| !matches!(m.what, What::Call(_))) || self.is_entering() {
+            let _ = reply.send(Err(refuse(Code::WrongState, "Leave the room first.")));
+            return;
+        }
         let placed = self.calls().and_then(|calls| calls.place(call, Instant::now()).map_err(|r| own_refusal(&r)));
         match placed {
             Ok(id) => {
@@ -309,14 +326,16 @@ impl Core {
     }
 
     pub(super) fn enter_room(&mut self, room: RoomId, camera: bool, key: Option<Secret>, reply: Reply) {
-        if self.membership.is_some() {
+        if self.membership.is_some() || self.is_entering() {
             let _ = reply.send(Err(refuse(Code::WrongState, "Leave the room first.")));
             return;
         }
         let ticket = key.clone().map(|key| Ticket(key.0));
-        let asked = self
-            .calls()
-            .and_then(|calls| calls.enter_room(room.clone(), false, ticket).map_err(|refusal| own_refusal(&refusal)));
+        let asked = self.calls().and_then(|calls| {
+            let asked = calls.enter_room(room.clone(), false, ticket).map_err(|refusal| own_refusal(&refusal));
+            calls.set_occupied(asked.is_ok());
+            asked
+        });
         match asked {
             Ok(id) => {
                 self.waiting.insert(id, Waiting::Room { room, key, asked_at: Instant::now(), reply });
@@ -393,7 +412,23 @@ impl Core {
     }
 }
 
-/// How people write a room.
+/// Why somebody left the room, as their end of the call tells.
+fn room_reason(reason: CallEndReason) -> LeaveReason {
+    match reason {
+        CallEndReason::Offline => LeaveReason::TimedOut,
+        CallEndReason::EndByServer => LeaveReason::Removed,
+        CallEndReason::Unknown
+        | CallEndReason::Hangup
+        | CallEndReason::Reject
+        | CallEndReason::NoResponse
+        | CallEndReason::LineBusy
+        | CallEndReason::Canceled
+        | CallEndReason::OtherDeviceAccepted
+        | CallEndReason::OtherDeviceReject => LeaveReason::Left,
+    }
+}
+
+/// How people write a room: a name of digits alone stands in quotes, because without them it is a number.
 pub(super) trait RoomName {
     fn to_string_for_people(&self) -> String;
 }
@@ -402,6 +437,7 @@ impl RoomName for RoomId {
     fn to_string_for_people(&self) -> String {
         match self {
             Self::Number(number) => number.to_string(),
+            Self::Text(text) if text.bytes().all(|b| b.is_ascii_digit()) => format!("\"{text}\""),
             Self::Text(text) => text.clone(),
         }
     }

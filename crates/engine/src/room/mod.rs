@@ -16,7 +16,7 @@ mod transport;
 
 use crate::api::Secret;
 use protocol::LeaveReason;
-use room::client::{Happened, Purpose};
+use room::client::{Happened, Purpose, Times};
 use std::net::SocketAddr;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -51,6 +51,7 @@ pub(crate) struct RoomConfig {
     pub(crate) url: url::Url,
     pub(crate) token: Secret,
     pub(crate) purpose: Purpose,
+    pub(crate) times: Times,
     /// Entering again takes a fresh token from the call plane ([`RoomEvent::AccessWanted`]).
     pub(crate) renewable: bool,
     /// Local addresses of media; empty: chosen by the server's address.

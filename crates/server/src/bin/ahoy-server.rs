@@ -1,13 +1,17 @@
-//! `ahoy-server`: serves, and mints tickets and keys for rooms.
+//! `ahoy-server`: serves, mints tickets and keys for rooms, keeps the keys of administrators and shows what they did.
 
 use anyhow::{Context as _, Result};
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 use protocol::usersig::{self, TicketKey};
-use protocol::{Privileges, RoomId, UserId, map_key};
+use protocol::{Privileges, RoomId, UnixMillis, UserId, map_key};
+use server::admin_keys::AdminKeys;
+use server::audit::{self, Audit, Entry, Plane};
+use server::config::keys::{Form, KEYS};
 use server::config::{Config, Layer};
 use server::{Secrets, Server};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -52,88 +56,96 @@ enum Command {
         #[command(flatten)]
         flags: Flags,
     },
+    /// Keys of the administration API that are kept in the data directory. A running server takes changes at once.
+    #[command(subcommand)]
+    AdminKey(AdminKeyCommand),
+    /// Print what administrators did.
+    Audit {
+        /// So many of the last acts
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        last: usize,
+        /// As JSON lines, as they stand in the file
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        flags: Flags,
+    },
 }
 
-/// Each can also be said by AHOY_… in the environment, or in the file; flags count most, the file least.
-#[derive(Args)]
+#[derive(Subcommand)]
+enum AdminKeyCommand {
+    /// Make a key, and print SECRETID:SECRETKEY once.
+    Create {
+        /// The SecretId, shown to people who are put out: 1 to 64 characters of A-Z a-z 0-9 _ and -
+        #[arg(value_name = "SECRETID")]
+        id: String,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Print the SecretIds, without their secrets.
+    List(Flags),
+    /// Drop a key.
+    Revoke {
+        #[arg(value_name = "SECRETID")]
+        id: String,
+        #[command(flatten)]
+        flags: Flags,
+    },
+}
+
+/// One flag for each key. Each can also be said in the environment, or in the file; flags count most, the file least.
 struct Flags {
-    /// TOML file with the keys of the flags below [env: AHOY_CONFIG]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// HTTP and WebSocket; port 0 takes a free one [env: AHOY_LISTEN] [default: 127.0.0.1:7880]
-    #[arg(long, value_name = "ADDR:PORT")]
-    listen: Option<String>,
-    /// Media over UDP; port 0 takes a free one [env: AHOY_MEDIA] [default: 127.0.0.1:7882]
-    #[arg(long, value_name = "ADDR:PORT")]
-    media: Option<String>,
-    /// Store and secrets [env: AHOY_DATA_DIR] [default: the platform's data directory]
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<String>,
-    /// A room API key, as LiveKit has them; repeatable [env: AHOY_API_KEY]
-    #[arg(long, value_name = "KEY:SECRET")]
-    api_key: Vec<String>,
-    /// The application of the tickets [env: AHOY_SDK_APP_ID] [default: 1400000000]
-    #[arg(long, value_name = "N")]
-    sdk_app_id: Option<String>,
-    /// The key that signs tickets [env: AHOY_TICKET_KEY] [default: made at the first start]
-    #[arg(long, value_name = "SECRET")]
-    ticket_key: Option<String>,
-    /// Where clients reach this server, if it is not what they asked for [env: AHOY_PUBLIC_URL]
-    #[arg(long, value_name = "URL")]
-    public_url: Option<String>,
-    /// Rooms are entered with a PrivateMapKey only [env: AHOY_REQUIRE_MAP_KEY] [default: false]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    require_map_key: Option<String>,
-    /// Receives LiveKit's webhooks; repeatable [env: AHOY_WEBHOOK_URL]
-    #[arg(long, value_name = "URL")]
-    webhook_url: Vec<String>,
-    /// Name of the API key that signs webhooks [env: AHOY_WEBHOOK_API_KEY]
-    #[arg(long, value_name = "KEY")]
-    webhook_api_key: Option<String>,
-    /// Receives TRTC's event callbacks; repeatable [env: AHOY_CALLBACK_URL]
-    #[arg(long, value_name = "URL")]
-    callback_url: Vec<String>,
-    /// Signs event callbacks, 1 to 32 letters and digits [env: AHOY_CALLBACK_KEY]
-    #[arg(long, value_name = "SECRET")]
-    callback_key: Option<String>,
+    file: Option<PathBuf>,
+    layer: Layer,
+}
+
+impl Args for Flags {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let file = Arg::new("config").long("config").value_name("FILE").value_parser(clap::value_parser!(PathBuf));
+        let file = file.help("TOML file with the keys of the flags below [env: AHOY_CONFIG]");
+        command.arg(file).args(KEYS.iter().map(|key| {
+            let action = if key.form == Form::List { ArgAction::Append } else { ArgAction::Set };
+            let help = format!("{} [env: {}]", key.help, key.variable());
+            let arg = Arg::new(key.name).long(key.name).value_name(key.value).help(help).action(action);
+            if key.form == Form::Switch {
+                return arg.num_args(0..=1).require_equals(true).default_missing_value("true");
+            }
+            arg
+        }))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Flags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut layer = Layer::default();
+        for key in KEYS {
+            for value in matches.get_many::<String>(key.name).into_iter().flatten() {
+                layer
+                    .set(key.name, value, &format!("--{}", key.name))
+                    .map_err(|error| clap::Error::raw(ErrorKind::ValueValidation, format!("{error}\n")))?;
+            }
+        }
+        Ok(Self { file: matches.get_one::<PathBuf>("config").cloned(), layer })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 impl Flags {
-    fn layer(&self) -> Result<Layer> {
-        let mut layer = Layer::default();
-        let single = [
-            ("listen", &self.listen),
-            ("media", &self.media),
-            ("data-dir", &self.data_dir),
-            ("sdk-app-id", &self.sdk_app_id),
-            ("ticket-key", &self.ticket_key),
-            ("public-url", &self.public_url),
-            ("require-map-key", &self.require_map_key),
-            ("webhook-api-key", &self.webhook_api_key),
-            ("callback-key", &self.callback_key),
-        ];
-        for (key, value) in single {
-            if let Some(value) = value {
-                layer.set(key, value, &format!("--{key}"))?;
-            }
-        }
-        let lists =
-            [("api-key", &self.api_key), ("webhook-url", &self.webhook_url), ("callback-url", &self.callback_url)];
-        for (key, values) in lists {
-            for value in values {
-                layer.set(key, value, &format!("--{key}"))?;
-            }
-        }
-        Ok(layer)
-    }
-
     fn config(&self) -> Result<Config> {
         let env = Layer::from_env(|name| std::env::var(name).ok())?;
-        let file = match self.config.clone().or_else(|| std::env::var_os("AHOY_CONFIG").map(PathBuf::from)) {
+        let file = match self.file.clone().or_else(|| std::env::var_os("AHOY_CONFIG").map(PathBuf::from)) {
             Some(path) => Layer::from_file(&path).with_context(|| format!("in {}", path.display()))?,
             None => Layer::default(),
         };
-        Ok(self.layer()?.over(env).over(file).finish())
+        Ok(self.layer.clone().over(env).over(file).finish())
     }
 
     fn ticket_key(&self) -> Result<TicketKey> {
@@ -176,7 +188,61 @@ fn run(cli: Cli) -> Result<()> {
             println!("{}", flags.ticket_key()?.mint_map_key(&user, &room, privileges, expire, now));
             Ok(())
         }
+        Command::AdminKey(command) => admin_key(&command),
+        Command::Audit { last, json, flags } => show_audit(last, json, &flags.config()?),
     }
+}
+
+fn admin_key(command: &AdminKeyCommand) -> Result<()> {
+    let (AdminKeyCommand::Create { flags, .. } | AdminKeyCommand::List(flags) | AdminKeyCommand::Revoke { flags, .. }) =
+        command;
+    let Config { admin_keys, data_dir, .. } = flags.config()?;
+    let keys = AdminKeys::new(admin_keys, &data_dir);
+    match command {
+        AdminKeyCommand::Create { id, .. } => {
+            let key = keys.create(id, UnixMillis::from(SystemTime::now()).seconds())?;
+            note(&data_dir, "CreateAdminKey", id)?;
+            println!("{}:{}", key.secret_id, key.secret_key);
+        }
+        AdminKeyCommand::List(_) => {
+            for key in keys.list()? {
+                println!("{}  made {}", key.secret_id, server::utc::date_time(key.created));
+            }
+        }
+        AdminKeyCommand::Revoke { id, .. } => {
+            keys.revoke(id)?;
+            note(&data_dir, "RevokeAdminKey", id)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes down what was done to a key from this machine.
+fn note(data_dir: &Path, act: &str, key: &str) -> Result<()> {
+    Audit::open(data_dir)?.write_now(&Entry {
+        at: SystemTime::now().into(),
+        request_id: server::request_id(),
+        by: "ahoy-server".to_owned(),
+        api: Plane::Local,
+        act: act.to_owned(),
+        room: None,
+        users: Vec::new(),
+        detail: Some(key.to_owned()),
+        result: audit::OK.to_owned(),
+    })
+}
+
+fn show_audit(last: usize, json: bool, config: &Config) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    for line in audit::last(&config.data_dir, last)? {
+        match serde_json::from_str::<Entry>(&line) {
+            Ok(entry) if !json => writeln!(out, "{entry}")?,
+            // A line that this version cannot read is shown as it stands, harmless to a terminal.
+            Err(_) if !json => writeln!(out, "{}", line.escape_debug())?,
+            Ok(_) | Err(_) => writeln!(out, "{line}")?,
+        }
+    }
+    Ok(())
 }
 
 /// To standard error: standard output belongs to scripts.
@@ -192,7 +258,7 @@ async fn serve(config: Config) -> Result<()> {
     let server = Server::start(config).await?;
     let ready = serde_json::json!({
         "http": server.http_addr().to_string(),
-        "media": server.media_addr().to_string(),
+        "media": server.media_addr().map(|addr| addr.to_string()),
         "url": server.url(),
         "sdkAppId": server.sdk_app_id(),
         "dataDir": data_dir.display().to_string(),

@@ -3,6 +3,7 @@
 use super::{
     Admission, Blocked, Carrier, EVENT_CAPACITY, FinishedWhy, LeftWhy, Member, RoomEvent, RoomInfo, Rooms, RoomsError,
 };
+use crate::config::Config;
 use crate::rtc::{Command, Gone, Happened, Media};
 use crate::tokens::{Grants, Tokens};
 use async_trait::async_trait;
@@ -42,8 +43,8 @@ impl From<Gone> for RoomsError {
 
 impl Embedded {
     /// Binds the UDP port (0 picks one) and starts the worker. Has to be called inside a runtime.
-    pub fn start(media: SocketAddr, tokens: Arc<Tokens>) -> anyhow::Result<Self> {
-        let (media, happened) = Media::start(media)?;
+    pub fn start(config: &Config, tokens: Arc<Tokens>) -> anyhow::Result<Self> {
+        let (media, happened) = Media::start(config.media, config.into())?;
         let (events, _) = broadcast::channel(EVENT_CAPACITY);
         let embedded = Self { media, tokens, events, notes: Arc::default(), teller: Arc::default() };
         let teller = tokio::spawn(tell(happened, embedded.events.clone(), embedded.notes.clone()));
@@ -133,8 +134,8 @@ impl Carrier for Embedded {
         ))
     }
 
-    fn media_addr(&self) -> SocketAddr {
-        self.media.addr()
+    fn media_addr(&self) -> Option<SocketAddr> {
+        Some(self.media.addr())
     }
 
     async fn shutdown(&self) {

@@ -3,7 +3,7 @@
 use super::connection::{Change, Connection, Role, sections};
 use super::net::Net;
 use super::route::{Route, Subscription};
-use super::{Session, SignalSink, codecs};
+use super::{Rules, Session, SignalSink, codecs};
 use livekit_protocol as proto;
 use proto::DisconnectReason;
 use proto::signal_request::Message as Asked;
@@ -47,8 +47,9 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub fn new(name: String, now: Instant, net: &mut Net) -> Self {
-        let config = RoomConfig::new(name, rand::random(), unix_ms());
+    pub fn new(name: String, rules: Rules, now: Instant, net: &mut Net) -> Self {
+        let mut config = RoomConfig::new(name, rand::random(), unix_ms());
+        (config.member_timeout, config.closed_timeout) = (rules.member_timeout, rules.closed_timeout);
         let brain = Room::new(config, now);
         let mut host = Self {
             wakes_at: None,

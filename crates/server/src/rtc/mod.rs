@@ -15,10 +15,12 @@ mod worker;
 
 pub(crate) use host::unix_ms;
 
+use crate::config::Config;
 use anyhow::Result;
 use livekit_protocol as proto;
 use room::server::{Blocked, Happening, Joining, MemberId};
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Commands waiting for the worker. When full, whoever commands waits: signal sockets read no further.
@@ -47,6 +49,21 @@ pub struct Entry {
     pub tracks: Vec<proto::AddTrackRequest>,
     /// What it had, on a resume.
     pub sync: Option<proto::SyncState>,
+}
+
+/// What an administrator sets for all rooms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// A silent member is out after this long.
+    pub member_timeout: Duration,
+    /// One whose signal socket was closed, too, after this long.
+    pub closed_timeout: Duration,
+}
+
+impl From<&Config> for Rules {
+    fn from(config: &Config) -> Self {
+        Self { member_timeout: config.member_timeout, closed_timeout: config.closed_timeout }
+    }
 }
 
 /// What the worker is asked. Replies that nobody waits for any more are dropped.
@@ -171,12 +188,12 @@ pub struct Gone;
 
 impl Media {
     /// Binds the UDP port (0 picks one) and starts the worker.
-    pub fn start(addr: SocketAddr) -> Result<(Self, mpsc::Receiver<Happened>)> {
+    pub fn start(addr: SocketAddr, rules: Rules) -> Result<(Self, mpsc::Receiver<Happened>)> {
         let socket = net::bind(addr)?;
         let addr = socket.local_addr()?;
         let (commands, inbox) = mpsc::channel(COMMAND_CAPACITY);
         let (news, happened) = mpsc::channel(HAPPENED_CAPACITY);
-        worker::start(socket, inbox, news)?;
+        worker::start(socket, rules, inbox, news)?;
         Ok((Self { commands, addr }, happened))
     }
 

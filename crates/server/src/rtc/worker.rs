@@ -3,7 +3,7 @@
 use super::connection::Role;
 use super::host::Host;
 use super::net::Net;
-use super::{Command, Happened};
+use super::{Command, Happened, Rules};
 use anyhow::{Context, Result};
 use protocol::Privileges;
 use room::server::{Happening, MemberId};
@@ -21,6 +21,7 @@ const DATAGRAM_LIMIT: usize = 2_000;
 /// Starts the worker's thread, with a runtime of its own: sockets and timers on one thread, no locks.
 pub(super) fn start(
     socket: std::net::UdpSocket,
+    rules: Rules,
     inbox: mpsc::Receiver<Command>,
     news: mpsc::Sender<Happened>,
 ) -> Result<()> {
@@ -28,7 +29,7 @@ pub(super) fn start(
     let run = move || {
         runtime.block_on(async move {
             match Net::new(socket) {
-                Ok(net) => Worker::new(net, inbox, news).run().await,
+                Ok(net) => Worker::new(net, rules, inbox, news).run().await,
                 Err(error) => tracing::error!(%error, "the media socket cannot be used"),
             }
         });
@@ -39,6 +40,7 @@ pub(super) fn start(
 
 struct Worker {
     net: Net,
+    rules: Rules,
     inbox: mpsc::Receiver<Command>,
     news: mpsc::Sender<Happened>,
     rooms: BTreeMap<String, Host>,
@@ -47,8 +49,8 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(net: Net, inbox: mpsc::Receiver<Command>, news: mpsc::Sender<Happened>) -> Self {
-        Self { net, inbox, news, rooms: BTreeMap::new(), owners: HashMap::new() }
+    fn new(net: Net, rules: Rules, inbox: mpsc::Receiver<Command>, news: mpsc::Sender<Happened>) -> Self {
+        Self { net, rules, inbox, news, rooms: BTreeMap::new(), owners: HashMap::new() }
     }
 
     async fn run(mut self) {
@@ -161,12 +163,12 @@ impl Worker {
         let net = &mut self.net;
         match command {
             Command::Open { room, reply } => {
-                self.rooms.entry(room.clone()).or_insert_with(|| Host::new(room, now, net));
+                self.rooms.entry(room.clone()).or_insert_with(|| Host::new(room, self.rules, now, net));
                 let _ = reply.send(());
             }
             Command::Join { room, joining, entry, signal, reply } => {
                 let host = if joining.privileges.allow(Privileges::CREATE) {
-                    Some(self.rooms.entry(room.clone()).or_insert_with(|| Host::new(room, now, net)))
+                    Some(self.rooms.entry(room.clone()).or_insert_with(|| Host::new(room, self.rules, now, net)))
                 } else {
                     self.rooms.get_mut(&room)
                 };

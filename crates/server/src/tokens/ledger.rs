@@ -3,7 +3,7 @@
 //!
 //! A token is known here by a hash of its signature: nobody can make one up out of the file.
 
-use crate::store::open_file;
+use crate::sqlite;
 use anyhow::Result;
 use rusqlite::{Connection, params};
 use sha2::{Digest as _, Sha256};
@@ -35,7 +35,7 @@ pub(super) struct Ledger {
 impl Ledger {
     /// Goes on with what a data directory holds.
     pub fn open(data_dir: &Path) -> Result<Self> {
-        let file = open_file(&data_dir.join(FILE), SCHEMA, TABLE)?;
+        let file = sqlite::open(&data_dir.join(FILE), TABLE, SCHEMA)?;
         let mut ledger = Self::default();
         let mut query = file.prepare("SELECT print, room, identity, expires, void FROM tokens")?;
         let rows = query.query_map([], |row| {

@@ -121,8 +121,8 @@ impl Carrier for FakeCarrier {
         axum::Router::new()
     }
 
-    fn media_addr(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], 1))
+    fn media_addr(&self) -> Option<SocketAddr> {
+        None
     }
 
     async fn shutdown(&self) {}

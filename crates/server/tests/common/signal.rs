@@ -1,4 +1,5 @@
 //! A raw LiveKit signal socket, without media.
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one of many messages")]
 
 use super::PATIENCE;
 use futures_util::{SinkExt as _, StreamExt as _};

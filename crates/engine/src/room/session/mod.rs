@@ -74,7 +74,7 @@ impl Session {
         let lines =
             BTreeMap::from([(Kind::Voice, (config.voice_on, voice)), (Kind::Picture, (config.picture_on, picture))]);
         Self {
-            brain: Client::enter(Duration::ZERO, config.purpose),
+            brain: Client::enter(Duration::ZERO, config.purpose, config.times),
             started_at: Instant::now(),
             config,
             reports,
