@@ -1,7 +1,6 @@
 //! One behaviour each.
 
 use super::*;
-use crate::rooms::FinishedWhy;
 
 const ROOM: &str = "n:1";
 
