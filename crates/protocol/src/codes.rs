@@ -117,8 +117,10 @@ codes! {
     NoPrivilege = -100_006, "The ticket does not allow this.";
     RoomNameInvalid = -100_014, "A room name holds a character that is not allowed.";
     RoomNotExist = -102_005, "There is no such room.";
+    ScreenTaken = -102_016, "Somebody else shares their screen in this room.";
     UserRemoved = -102_018, "This user was removed from the room.";
     RoomNameTooLong = -102_030, "A room name has at most 64 characters.";
+    RoomFull = -102_052, "The room is full.";
 
     // Devices
     CameraStart = -1301, "The camera could not be opened.";

@@ -21,6 +21,23 @@ pub const DEFAULT_SDK_APP_ID: u64 = 1_400_000_000;
 /// LiveKit asks for secrets of 32 characters and more.
 const SECRET_LENGTH: usize = 32;
 
+/// What the embedded rooms allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoomRules {
+    /// So many people enter a room where its maker says nothing else; 0: any number.
+    pub room_limit: u32,
+    /// So many joins in a second from one address; 0: any number.
+    pub join_rate: u32,
+    /// Administrators may unmute, too: LiveKit leaves it off, because nobody likes to be heard unawares.
+    pub remote_unmute: bool,
+}
+
+impl Default for RoomRules {
+    fn default() -> Self {
+        Self { room_limit: 0, join_rate: 200, remote_unmute: false }
+    }
+}
+
 /// All that a server needs to know. Port 0 takes any free port.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Config {
@@ -38,6 +55,8 @@ pub struct Config {
     pub ticket_key: Option<String>,
     /// `http(s)://host[:port]` under which clients reach this server; the address that they used where absent.
     pub public_url: Option<url::Url>,
+    /// What the embedded rooms allow.
+    pub rules: RoomRules,
     /// How often clients are pinged.
     pub heartbeat: Duration,
 }
@@ -54,6 +73,7 @@ impl Default for Config {
             sdk_app_id: DEFAULT_SDK_APP_ID,
             ticket_key: None,
             public_url: None,
+            rules: RoomRules::default(),
             heartbeat: Duration::from_secs(10),
         }
     }
@@ -117,7 +137,18 @@ pub enum ConfigError {
 }
 
 /// Every key, as in the file. Flags are the same with `--`, variables in capitals with `AHOY_` and `_`.
-pub const KEYS: [&str; 7] = ["listen", "media", "data-dir", "api-key", "sdk-app-id", "ticket-key", "public-url"];
+pub const KEYS: [&str; 10] = [
+    "listen",
+    "media",
+    "data-dir",
+    "api-key",
+    "sdk-app-id",
+    "ticket-key",
+    "public-url",
+    "room-limit",
+    "join-rate",
+    "remote-unmute",
+];
 
 /// What one place says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,6 +160,9 @@ pub struct Layer {
     sdk_app_id: Option<u64>,
     ticket_key: Option<TicketSecret>,
     public_url: Option<url::Url>,
+    room_limit: Option<u32>,
+    join_rate: Option<u32>,
+    remote_unmute: Option<bool>,
 }
 
 /// Kept from `Debug`.
@@ -146,6 +180,7 @@ impl Layer {
     pub fn set(&mut self, key: &str, value: &str, place: &str) -> Result<(), ConfigError> {
         let bad = |why: &str| ConfigError::BadValue { place: place.to_owned(), why: why.to_owned() };
         let address = || value.parse().map_err(|_| bad("an address is written ADDR:PORT, for example 127.0.0.1:7880"));
+        let number = || value.parse().map_err(|_| bad("a number is needed, 0 for no limit"));
         match key {
             "listen" => self.listen = Some(address()?),
             "media" => self.media = Some(address()?),
@@ -167,6 +202,11 @@ impl Layer {
             "public-url" => {
                 let url = url::Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
                 self.public_url = Some(url.ok_or_else(|| bad("an address is written http://host or https://host"))?);
+            }
+            "room-limit" => self.room_limit = Some(number()?),
+            "join-rate" => self.join_rate = Some(number()?),
+            "remote-unmute" => {
+                self.remote_unmute = Some(value.parse().map_err(|_| bad("it is true or false"))?);
             }
             _ => return Err(bad("there is no such key")),
         }
@@ -218,7 +258,10 @@ impl Layer {
     fn set_value(&mut self, key: &str, value: &DeValue<'_>, place: &str) -> Result<(), ConfigError> {
         match value {
             DeValue::String(text) => self.set(key, text, place),
-            DeValue::Integer(number) if key == "sdk-app-id" => self.set(key, number.as_str(), place),
+            DeValue::Integer(number) if ["sdk-app-id", "room-limit", "join-rate"].contains(&key) => {
+                self.set(key, number.as_str(), place)
+            }
+            DeValue::Boolean(value) if key == "remote-unmute" => self.set(key, &value.to_string(), place),
             DeValue::Array(items) if key == "api-key" => {
                 items.iter().try_for_each(|item| self.set_value(key, item.get_ref(), place))
             }
@@ -245,12 +288,16 @@ impl Layer {
             sdk_app_id: self.sdk_app_id.or(lower.sdk_app_id),
             ticket_key: self.ticket_key.or(lower.ticket_key),
             public_url: self.public_url.or(lower.public_url),
+            room_limit: self.room_limit.or(lower.room_limit),
+            join_rate: self.join_rate.or(lower.join_rate),
+            remote_unmute: self.remote_unmute.or(lower.remote_unmute),
         }
     }
 
     /// The whole, with defaults for what nobody said.
     #[must_use]
     pub fn finish(self) -> Config {
+        let rules = RoomRules::default();
         Config {
             listen: self.listen.unwrap_or(DEFAULT_LISTEN),
             media: self.media.unwrap_or(DEFAULT_MEDIA),
@@ -259,6 +306,11 @@ impl Layer {
             sdk_app_id: self.sdk_app_id.unwrap_or(DEFAULT_SDK_APP_ID),
             ticket_key: self.ticket_key.map(|secret| secret.0),
             public_url: self.public_url,
+            rules: RoomRules {
+                room_limit: self.room_limit.unwrap_or(rules.room_limit),
+                join_rate: self.join_rate.unwrap_or(rules.join_rate),
+                remote_unmute: self.remote_unmute.unwrap_or(rules.remote_unmute),
+            },
             ..Config::default()
         }
     }
@@ -314,6 +366,9 @@ mod tests {
             ("ticket-key = 5", "line 1, key \"ticket-key\""),
             ("media = [", "line 1:"),
             ("public-url = \"ftp://x\"", "line 1, key \"public-url\""),
+            ("room-limit = -1", "line 1, key \"room-limit\""),
+            ("join-rate = true", "line 1, key \"join-rate\""),
+            ("remote-unmute = \"perhaps\"", "line 1, key \"remote-unmute\""),
         ] {
             let error = Layer::from_toml(text).unwrap_err().to_string();
             assert!(error.starts_with(start), "{text}: {error}");

@@ -2,8 +2,7 @@
 
 pub mod embedded;
 
-use crate::config::Config;
-use crate::tokens::{Grants, Tokens};
+use crate::tokens::Grants;
 use async_trait::async_trait;
 use livekit_protocol as proto;
 use std::net::SocketAddr;
@@ -65,11 +64,6 @@ pub trait Carrier: Send + Sync {
 
     /// Ends all rooms.
     async fn shutdown(&self);
-}
-
-/// The carrier of a server that is not told otherwise.
-pub async fn start_default(config: Config, tokens: Arc<Tokens>) -> anyhow::Result<Box<dyn Carrier>> {
-    Ok(Box::new(embedded::Embedded::start(config.media, tokens)?))
 }
 
 /// The way in.

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::plane::{Plane, socket};
 use crate::rooms::Carrier;
+use crate::rooms::embedded::Embedded;
 use crate::secrets::Secrets;
 use crate::store::Store;
 use crate::tokens::{ApiKey, Tokens};
@@ -44,7 +45,11 @@ impl std::fmt::Debug for Server {
 impl Server {
     /// Starts a server with embedded rooms. It serves when this returns.
     pub async fn start(config: Config) -> Result<Self> {
-        Self::start_with(config, crate::rooms::start_default).await
+        let embedded = async |config: Config, tokens| {
+            let embedded = Embedded::start(config.media, config.rules, tokens)?;
+            Ok(Box::new(embedded) as Box<dyn Carrier>)
+        };
+        Self::start_with(config, embedded).await
     }
 
     /// Starts a server whose rooms are carried by what `make` returns.
@@ -155,6 +160,8 @@ async fn serve(listener: TcpListener, app: axum::Router, mut stopped: watch::Rec
             tracing::debug!(%error, "TCP_NODELAY");
         }
     });
+    // Rooms count joins by address.
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
     if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop).await {
         tracing::error!(%error, "HTTP has stopped");
     }

@@ -62,6 +62,15 @@ struct Flags {
     /// Where clients reach this server, if it is not what they asked for [env: AHOY_PUBLIC_URL]
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// People in one room, where its maker says nothing else; 0: any number [env: AHOY_ROOM_LIMIT] [default: 0]
+    #[arg(long, value_name = "N")]
+    room_limit: Option<String>,
+    /// Joins in one second from one address; 0: any number [env: AHOY_JOIN_RATE] [default: 200]
+    #[arg(long, value_name = "N")]
+    join_rate: Option<String>,
+    /// Whether administrators may unmute tracks [env: AHOY_REMOTE_UNMUTE] [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    remote_unmute: Option<String>,
 }
 
 impl Flags {
@@ -74,6 +83,9 @@ impl Flags {
             ("sdk-app-id", &self.sdk_app_id),
             ("ticket-key", &self.ticket_key),
             ("public-url", &self.public_url),
+            ("room-limit", &self.room_limit),
+            ("join-rate", &self.join_rate),
+            ("remote-unmute", &self.remote_unmute),
         ];
         for (key, value) in single {
             if let Some(value) = value {
