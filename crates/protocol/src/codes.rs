@@ -121,8 +121,10 @@ codes! {
     NoEnterPrivilege = -102_011, "You may not enter this room.";
     NoVideoPrivilege = -102_013, "You may not send a picture in this room.";
     NoScreenPrivilege = -102_015, "You may not share a screen in this room.";
+    ScreenTaken = -102_016, "Somebody else shares their screen in this room.";
     UserRemoved = -102_018, "This user was removed from the room.";
     RoomNameTooLong = -102_030, "A room name has at most 64 characters.";
+    RoomFull = -102_052, "The room is full.";
 
     // Devices
     CameraStart = -1301, "The camera could not be opened.";

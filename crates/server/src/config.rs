@@ -34,6 +34,33 @@ pub enum RoomsKind {
     LiveKit,
 }
 
+/// What the embedded rooms allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoomRules {
+    /// So many people enter a room where its maker says nothing else; 0: any number.
+    pub room_limit: u32,
+    /// So many joins in a second from one address; 0: any number.
+    pub join_rate: u32,
+    /// Administrators may unmute, too: LiveKit leaves it off, because nobody likes to be heard unawares.
+    pub remote_unmute: bool,
+    /// A member who is silent for so long is out.
+    pub member_timeout: Duration,
+    /// The same where the member's signal socket was closed, too.
+    pub closed_timeout: Duration,
+}
+
+impl Default for RoomRules {
+    fn default() -> Self {
+        Self {
+            room_limit: 0,
+            join_rate: 200,
+            remote_unmute: false,
+            member_timeout: Duration::from_secs(90),
+            closed_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
 /// All that a server needs to know. Port 0 takes any free port.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Config {
@@ -70,12 +97,10 @@ pub struct Config {
     pub callback_urls: Vec<url::Url>,
     /// Signs the callbacks; they are not signed where it is absent.
     pub callback_key: Option<String>,
+    /// What the embedded rooms allow.
+    pub rules: RoomRules,
     /// How often clients are pinged.
     pub heartbeat: Duration,
-    /// A member of a room who is silent for so long is out.
-    pub member_timeout: Duration,
-    /// The same where the member's signal socket was closed, too.
-    pub closed_timeout: Duration,
 }
 
 impl Default for Config {
@@ -99,9 +124,8 @@ impl Default for Config {
             webhook_api_key: None,
             callback_urls: Vec::new(),
             callback_key: None,
+            rules: RoomRules::default(),
             heartbeat: Duration::from_secs(10),
-            member_timeout: Duration::from_secs(90),
-            closed_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -378,6 +402,9 @@ mod tests {
             ("callback-key = \"no-dashes\"", "line 1, key \"callback-key\""),
             ("rooms = \"zoom\"", "line 1, key \"rooms\""),
             ("livekit-url = \"127.0.0.1:7880\"", "line 1, key \"livekit-url\""),
+            ("room-limit = -1", "line 1, key \"room-limit\""),
+            ("join-rate = true", "line 1, key \"join-rate\""),
+            ("remote-unmute = \"perhaps\"", "line 1, key \"remote-unmute\""),
         ] {
             let error = Layer::from_toml(text).unwrap_err().to_string();
             assert!(error.starts_with(start), "{text}: {error}");

@@ -217,6 +217,8 @@ async fn serve(listener: TcpListener, app: axum::Router, mut stopped: watch::Rec
             tracing::debug!(%error, "TCP_NODELAY");
         }
     });
+    // Rooms count joins by address.
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
     if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop).await {
         tracing::error!(%error, "HTTP has stopped");
     }

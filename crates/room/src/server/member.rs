@@ -110,6 +110,8 @@ pub(super) struct Member {
     pub sid: String,
     pub joining: Joining,
     pub blocked: Blocked,
+    /// An administrator changed what the token says.
+    pub has_new_grants: bool,
     pub state: proto::participant_info::State,
     pub version: u32,
     pub signal: Signal,
@@ -125,6 +127,12 @@ pub(super) struct Member {
 }
 
 impl Member {
+    /// Whether it records the room, as LiveKit's clients show.
+    #[allow(deprecated)]
+    pub fn records(&self) -> bool {
+        self.joining.permission.recorder || self.joining.kind == proto::participant_info::Kind::Egress
+    }
+
     pub fn is_hidden(&self) -> bool {
         self.joining.permission.hidden
     }

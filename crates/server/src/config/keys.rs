@@ -152,7 +152,28 @@ pub const KEYS: &[Key] = &[
         form: Form::Switch,
         value: "BOOL",
         help: "Rooms are entered with a PrivateMapKey only [default: false]",
-        set: |config, text| set(&mut config.require_map_key, text.parse().map_err(|_| "it is true or false")),
+        set: |config, text| set(&mut config.require_map_key, switch(text)),
+    },
+    Key {
+        name: "room-limit",
+        form: Form::Number,
+        value: "N",
+        help: "People in one room, where its maker says nothing else; 0: any number [default: 0]",
+        set: |config, text| set(&mut config.rules.room_limit, limit(text)),
+    },
+    Key {
+        name: "join-rate",
+        form: Form::Number,
+        value: "N",
+        help: "Joins in one second from one address; 0: any number [default: 200]",
+        set: |config, text| set(&mut config.rules.join_rate, limit(text)),
+    },
+    Key {
+        name: "remote-unmute",
+        form: Form::Switch,
+        value: "BOOL",
+        help: "Whether administrators may unmute tracks, not only mute them [default: false]",
+        set: |config, text| set(&mut config.rules.remote_unmute, switch(text)),
     },
     Key {
         name: "webhook-url",
@@ -190,14 +211,14 @@ pub const KEYS: &[Key] = &[
         form: Form::Number,
         value: "SECS",
         help: "A member of a room who is silent for so long is out [default: 90]",
-        set: |config, text| set(&mut config.member_timeout, seconds(text)),
+        set: |config, text| set(&mut config.rules.member_timeout, seconds(text)),
     },
     Key {
         name: "closed-timeout",
         form: Form::Number,
         value: "SECS",
         help: "The same where the member's connection was closed, too [default: 5]",
-        set: |config, text| set(&mut config.closed_timeout, seconds(text)),
+        set: |config, text| set(&mut config.rules.closed_timeout, seconds(text)),
     },
 ];
 
@@ -251,6 +272,14 @@ fn admin_key(text: &str) -> Result<AdminKey, &'static str> {
         );
     }
     Ok(AdminKey { secret_id: id.to_owned(), secret_key: key.to_owned(), created: 0 })
+}
+
+fn limit(text: &str) -> Result<u32, &'static str> {
+    text.parse().map_err(|_| "a number is needed, 0 for no limit")
+}
+
+fn switch(text: &str) -> Result<bool, &'static str> {
+    text.parse().map_err(|_| "it is true or false")
 }
 
 fn seconds(text: &str) -> Result<Duration, &'static str> {

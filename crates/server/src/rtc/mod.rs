@@ -9,16 +9,18 @@ mod codecs;
 mod connection;
 mod host;
 mod net;
+mod offers;
 mod route;
 mod sdp;
+mod settle;
 mod worker;
 
 pub(crate) use host::unix_ms;
 
-use crate::config::Config;
+use crate::config::RoomRules;
 use anyhow::Result;
 use livekit_protocol as proto;
-use room::server::{Blocked, Happening, Joining, MemberId};
+use room::server::{Act, Happening, JoinRefused, Joining, MemberId, Refused};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -34,7 +36,16 @@ pub const SIGNAL_CAPACITY: usize = 512;
 const HAPPENED_CAPACITY: usize = 4_096;
 
 /// Where messages for one signal socket go. Dropped: the socket is to be closed.
-pub type SignalSink = mpsc::Sender<proto::SignalResponse>;
+pub type SignalSink = mpsc::Sender<ToSocket>;
+
+/// For one signal socket.
+#[derive(Debug)]
+pub enum ToSocket {
+    /// To be sent.
+    Response(Box<proto::SignalResponse>),
+    /// What the member's token is to say from now on.
+    Grants(Box<Joining>),
+}
 
 /// One signal socket of a membership; a resume makes the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,18 +62,30 @@ pub struct Entry {
     pub sync: Option<proto::SyncState>,
 }
 
-/// What an administrator sets for all rooms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rules {
-    /// A silent member is out after this long.
-    pub member_timeout: Duration,
-    /// One whose signal socket was closed, too, after this long.
-    pub closed_timeout: Duration,
+/// How a room is made, where whoever makes it says so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoomOptions {
+    /// Ends after this if nobody enters.
+    pub empty_timeout: Option<Duration>,
+    /// Ends after this when everybody left.
+    pub departure_timeout: Option<Duration>,
+    /// So many people may be in.
+    pub max_participants: Option<u32>,
+    /// Opaque.
+    pub metadata: String,
 }
 
-impl From<&Config> for Rules {
-    fn from(config: &Config) -> Self {
-        Self { member_timeout: config.member_timeout, closed_timeout: config.closed_timeout }
+impl RoomOptions {
+    /// As LiveKit's messages have them: zero is what nobody said. Times in **seconds**.
+    #[must_use]
+    pub fn from_wire(empty_timeout: u32, departure_timeout: u32, max_participants: u32, metadata: String) -> Self {
+        let time = |seconds: u32| (seconds > 0).then(|| Duration::from_secs(seconds.into()));
+        Self {
+            empty_timeout: time(empty_timeout),
+            departure_timeout: time(departure_timeout),
+            max_participants: (max_participants > 0).then_some(max_participants),
+            metadata,
+        }
     }
 }
 
@@ -73,21 +96,34 @@ pub enum Command {
     Open {
         /// Which.
         room: String,
-        /// Done.
-        reply: oneshot::Sender<()>,
+        /// How, if it does not.
+        options: RoomOptions,
+        /// The room.
+        reply: oneshot::Sender<proto::Room>,
+    },
+    /// Asks whether a client could come in, before its socket is opened.
+    MayJoin {
+        /// Where.
+        room: String,
+        /// Who.
+        joining: Box<Joining>,
+        /// Why not.
+        reply: oneshot::Sender<Result<(), JoinRefused>>,
     },
     /// Lets a client in; the room is made if it is not there and the client may make it.
     Join {
         /// Where.
         room: String,
+        /// How, if there is none such.
+        options: RoomOptions,
         /// Who.
         joining: Box<Joining>,
         /// With what.
         entry: Box<Entry>,
         /// Its socket.
         signal: SignalSink,
-        /// The membership; dropped if there is no such room, or it ended meanwhile.
-        reply: oneshot::Sender<(MemberId, Session)>,
+        /// The membership.
+        reply: oneshot::Sender<Result<(MemberId, Session), JoinRefused>>,
     },
     /// A new socket for a membership.
     Resume {
@@ -124,25 +160,14 @@ pub enum Command {
         /// Which.
         session: Session,
     },
-    /// Puts somebody out.
-    Remove {
+    /// Does what an administrator asks of a room.
+    Act {
         /// Where.
         room: String,
-        /// Whom.
-        identity: String,
-        /// `None`: no such room; else whether they were there.
-        reply: oneshot::Sender<Option<bool>>,
-    },
-    /// Stops or frees somebody's voice and picture.
-    Block {
-        /// Where.
-        room: String,
-        /// Whose.
-        identity: String,
         /// What.
-        blocked: Blocked,
-        /// `None`: no such room; else whether they were there.
-        reply: oneshot::Sender<Option<bool>>,
+        act: Act,
+        /// `None`: no such room.
+        reply: oneshot::Sender<Option<Result<(), Refused>>>,
     },
     /// Ends a room.
     Delete {
@@ -187,8 +212,8 @@ pub struct Media {
 pub struct Gone;
 
 impl Media {
-    /// Binds the UDP port (0 picks one) and starts the worker.
-    pub fn start(addr: SocketAddr, rules: Rules) -> Result<(Self, mpsc::Receiver<Happened>)> {
+    /// Binds the UDP port (0 picks one) and starts the worker. What rooms are not told otherwise is as `rules` have it.
+    pub fn start(addr: SocketAddr, rules: RoomRules) -> Result<(Self, mpsc::Receiver<Happened>)> {
         let socket = net::bind(addr)?;
         let addr = socket.local_addr()?;
         let (commands, inbox) = mpsc::channel(COMMAND_CAPACITY);

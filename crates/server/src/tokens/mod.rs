@@ -105,6 +105,7 @@ impl Tokens {
             .with_ttl(TOKEN_TTL)
             .with_identity(&claims.sub)
             .with_name(&claims.name)
+            .with_kind(&claims.kind)
             .with_metadata(&claims.metadata)
             .with_attributes(&claims.attributes)
             .with_grants(claims.video.clone())
