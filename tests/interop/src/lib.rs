@@ -2,8 +2,10 @@
 
 mod admin;
 mod peer;
+mod receiver;
 mod rooms;
 
 pub use admin::{Admin, Sdk};
 pub use peer::{Client, Peer, Wire};
+pub use receiver::Receiver;
 pub use rooms::{KEY, SECRET, TestServer};
