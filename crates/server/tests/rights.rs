@@ -96,12 +96,11 @@ async fn a_token_that_may_not_make_the_room_does_not_make_it_later_either() {
         leave(socket).await;
         closed(socket).await;
     }
-    let mut socket = knock(server.http_addr(), &late).await;
-    let refused = told(&mut socket, |message| match message {
-        Told::Join(_) => Some(false),
-        Told::Leave(leave) => Some(leave.reason() == proto::DisconnectReason::JoinFailure),
-        _ => None,
-    });
-    assert!(refused.await, "the room is gone, and this token makes none");
+    let door = format!("{}/rtc", server.http_addr());
+    let socket = tokio_tungstenite::connect_async(format!("ws://{door}?access_token={late}")).await;
+    assert!(socket.is_err(), "the room is gone, and this token makes none");
+    let answer = reqwest::get(format!("http://{door}/validate?access_token={late}")).await.unwrap();
+    assert_eq!(answer.status(), 403);
+    assert!(answer.text().await.unwrap().contains("-102010"));
     server.shutdown().await;
 }

@@ -1,4 +1,5 @@
-//! Webhooks of the embedded rooms at LiveKit's own receivers, unmodified, with LiveKit's own clients in the rooms.
+//! Webhooks of the embedded rooms at LiveKit's own receivers, unmodified, and event callbacks of media, with LiveKit's own
+//! clients in the rooms.
 
 use anyhow::Result;
 use livekit_token::{AccessToken, VideoGrants};
@@ -6,23 +7,29 @@ use serde_json::Value;
 use server::tokens::ApiKey;
 use server::{Config, Server};
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
 use tests_interop::{Client, KEY, Peer, Receiver, SECRET, Sdk, Wire};
+use tokio::sync::mpsc;
 
 /// A whole server that tells these receivers.
-async fn serve(dir: &std::path::Path, receivers: &[&Receiver]) -> Result<Server> {
+async fn serve(dir: &Path, receivers: &[&Receiver]) -> Result<Server> {
     let webhook_urls = receivers.iter().map(|receiver| receiver.url().parse()).collect::<Result<_, _>>()?;
-    let config = Config {
-        data_dir: dir.to_owned(),
-        api_keys: vec![ApiKey { key: KEY.into(), secret: SECRET.into() }],
-        webhook_api_key: Some(KEY.into()),
-        webhook_urls,
-        ..Config::default()
-    };
-    Server::start(config).await
+    let webhook_api_key = Some(KEY.into());
+    Server::start(Config { webhook_api_key, webhook_urls, ..config(dir) }).await
+}
+
+fn config(dir: &Path) -> Config {
+    let api_keys = vec![ApiKey { key: KEY.into(), secret: SECRET.into() }];
+    Config { data_dir: dir.to_owned(), api_keys, ..Config::default() }
 }
 
 async fn join(server: &Server, name: &str, codec: &str) -> Result<Peer> {
-    let grants = VideoGrants { room_join: true, room: "hall".into(), ..VideoGrants::default() };
+    join_in(server, "hall", name, codec).await
+}
+
+async fn join_in(server: &Server, room: &str, name: &str, codec: &str) -> Result<Peer> {
+    let grants = VideoGrants { room_join: true, room: room.into(), ..VideoGrants::default() };
     let token = AccessToken::with_api_key(KEY, SECRET).with_identity(name).with_grants(grants).to_jwt()?;
     let url = server.url().replace("http:", "ws:");
     Peer::start(Client::Python, name, &url, &token, Wire::One, codec).await
@@ -105,6 +112,48 @@ async fn a_receiver_with_another_secret_refuses_them() -> Result<()> {
         let told = receiver.next().await?;
         assert!(told["refused"].is_string(), "{told}");
     }
+    server.shutdown().await;
+    Ok(())
+}
+
+/// Receives callbacks: where, and their numbers with their users.
+async fn callbacks() -> Result<(url::Url, mpsc::UnboundedReceiver<(u64, String)>)> {
+    let (seen, told) = mpsc::unbounded_channel();
+    let take = move |axum::Json(body): axum::Json<Value>| async move {
+        let user = body["EventInfo"]["UserId"].as_str().unwrap_or_default().to_owned();
+        let _ = seen.send((body["EventType"].as_u64().unwrap_or(0), user));
+        r#"{"code":0}"#
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/", listener.local_addr()?).parse()?;
+    let app = axum::Router::new().route("/", axum::routing::post(take));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    Ok((url, told))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callbacks_tell_of_voice_picture_and_screen() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let (url, mut told) = callbacks().await?;
+    let server = Server::start(Config { callback_urls: vec![url], ..config(dir.path()) }).await?;
+    let mut next = async || {
+        let next = tokio::time::timeout(Duration::from_secs(60), told.recv()).await;
+        next.ok().flatten().map(|(number, user)| format!("{number} {user}"))
+    };
+    let mut anna = join_in(&server, "n:7", "anna", "h264").await?;
+    assert_eq!(next().await.as_deref(), Some("101 anna"));
+    assert_eq!(next().await.as_deref(), Some("103 anna"));
+    // In which order a client publishes is its own affair.
+    let begun = BTreeSet::from([next().await, next().await]);
+    assert_eq!(begun, ["201 anna", "203 anna"].map(|told| Some(told.to_owned())).into());
+    for (command, number) in [("mute", 204), ("unmute", 203), ("share", 205), ("unshare", 206)] {
+        anna.command(command).await?;
+        assert_eq!(next().await, Some(format!("{number} anna")), "{command}");
+    }
+    // With voice and picture on: the exit says that they end.
+    anna.command("leave").await?;
+    assert_eq!(next().await.as_deref(), Some("104 anna"));
+    assert_eq!(next().await.as_deref(), Some("102 anna"));
     server.shutdown().await;
     Ok(())
 }
