@@ -1,7 +1,10 @@
-//! The means of the interop tests: a server with embedded rooms, and foreign clients as processes that report by lines.
+//! The means of the interop tests: a server with embedded rooms, and foreign clients and SDKs as processes that report by
+//! lines.
 
+mod admin;
 mod peer;
 mod rooms;
 
+pub use admin::{AdminServer, Administrator, Sdk};
 pub use peer::{Client, Peer, Wire};
 pub use rooms::TestServer;

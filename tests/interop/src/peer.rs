@@ -49,17 +49,17 @@ pub struct Peer {
     seen: Vec<Value>,
 }
 
-fn here() -> &'static Path {
+pub(crate) fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Where the Python environment lives: beside cargo's own output.
-fn environment() -> PathBuf {
+pub(crate) fn environment() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     target.unwrap_or_else(|| here().join("../../target")).join("interop")
 }
 
-async fn set_up() -> Result<()> {
+pub(crate) async fn set_up() -> Result<()> {
     static DONE: OnceCell<()> = OnceCell::const_new();
     DONE.get_or_try_init(|| async {
         let status = Command::new(here().join("setup")).arg(environment()).status().await?;
