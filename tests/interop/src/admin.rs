@@ -1,7 +1,7 @@
 //! A whole server with a key for administrators, and the official SDKs of Tencent Cloud as processes that use it.
 
 use crate::peer::{environment, here, set_up};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
 use livekit_token::{AccessToken, VideoGrants};
 use serde_json::{Value, json};
 use server::admin_keys::AdminKey;
@@ -137,18 +137,14 @@ impl Administrator {
     pub async fn call(&mut self, action: &str, params: Value) -> Result<Value> {
         let answer = self.order(&json!({ "action": action, "params": params })).await?;
         let ok = &answer["ok"];
-        if !ok["RequestId"].as_str().is_some_and(|id| id.len() == 36) {
-            bail!("{action}: {answer}");
-        }
+        ensure!(ok["RequestId"].as_str().is_some_and(|id| id.len() == 36), "{action}: {answer}");
         Ok(ok.clone())
     }
 
     /// Gives an order that must end with an exception of the SDK; gives its code back.
     pub async fn refused(&mut self, order: &Value) -> Result<String> {
         let answer = self.order(order).await?;
-        if !answer["requestId"].as_str().is_some_and(|id| id.len() == 36) {
-            bail!("{order}: {answer}");
-        }
+        ensure!(answer["requestId"].as_str().is_some_and(|id| id.len() == 36), "{order}: {answer}");
         Ok(answer["code"].as_str().context("a code")?.to_owned())
     }
 }
