@@ -1,10 +1,10 @@
 //! The means of the interop tests: a server with embedded rooms, and foreign clients and SDKs as processes that report by
 //! lines.
 
-mod admin;
 mod peer;
 mod rooms;
+mod tencent;
 
-pub use admin::{AdminServer, Administrator, Sdk};
+pub use tencent::{AdminServer, Administrator, Sdk};
 pub use peer::{Client, Peer, Wire};
 pub use rooms::TestServer;
