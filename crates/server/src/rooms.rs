@@ -1,9 +1,11 @@
 //! Rooms as the call plane and the admin planes see them: one trait, whoever carries the rooms.
 
 pub mod embedded;
+pub mod livekit;
 
-use crate::config::Config;
+use crate::config::{Config, RoomsKind};
 use crate::tokens::{Grants, Tokens};
+use anyhow::Context as _;
 use async_trait::async_trait;
 use livekit_protocol as proto;
 use std::net::SocketAddr;
@@ -60,16 +62,26 @@ pub trait Carrier: Send + Sync {
     /// HTTP and WebSocket routes that it serves.
     fn router(&self) -> axum::Router;
 
-    /// Where media arrives (UDP).
-    fn media_addr(&self) -> SocketAddr;
+    /// Where media arrives (UDP); `None` where others carry it.
+    fn media_addr(&self) -> Option<SocketAddr>;
 
-    /// Ends all rooms.
+    /// Ends all rooms that live in this process.
     async fn shutdown(&self);
 }
 
-/// The carrier of a server that is not told otherwise.
-pub async fn start_default(config: Config, tokens: Arc<Tokens>) -> anyhow::Result<Box<dyn Carrier>> {
-    Ok(Box::new(embedded::Embedded::start(config.media, tokens)?))
+/// The carrier that the configuration names.
+pub async fn start_configured(config: Config, tokens: Arc<Tokens>) -> anyhow::Result<Box<dyn Carrier>> {
+    match config.rooms {
+        RoomsKind::Embedded if config.livekit_url.is_some() => {
+            anyhow::bail!("livekit-url is for rooms on LiveKit: say rooms livekit, too")
+        }
+        RoomsKind::Embedded => Ok(Box::new(embedded::Embedded::start(config.media, config.rules, tokens)?)),
+        RoomsKind::LiveKit => {
+            let url = config.livekit_url.context("rooms on LiveKit need its address (livekit-url)")?;
+            let key = config.api_keys.into_iter().next().context("rooms on LiveKit need its API key (api-key)")?;
+            Ok(Box::new(livekit::LiveKit::start(&url, key, tokens).await?))
+        }
+    }
 }
 
 /// The way in.

@@ -2,7 +2,7 @@
 
 use crate::admin_keys::AdminKeys;
 use crate::audit::{Audit, room_service};
-use crate::config::Config;
+use crate::config::{Config, RoomsKind};
 use crate::plane::{Plane, socket};
 use crate::records::Records;
 use crate::rooms::Carrier;
@@ -13,9 +13,10 @@ use crate::tokens::{ApiKey, Tokens};
 use anyhow::{Context as _, Result};
 use axum::middleware::from_fn_with_state;
 use axum::serve::ListenerExt as _;
+use call::switchboard::Settings;
 use parking_lot::Mutex;
-use protocol::UserId;
 use protocol::usersig::TicketKey;
+use protocol::{Privileges, RoomId, UserId};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -35,6 +36,7 @@ pub struct Server {
     http_addr: SocketAddr,
     public_url: Option<url::Url>,
     ticket_key: Arc<TicketKey>,
+    tokens: Arc<Tokens>,
     carrier: Box<dyn Carrier>,
     plane: Plane,
     records: Records,
@@ -49,9 +51,9 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// Starts a server with embedded rooms. It serves when this returns.
+    /// Starts a server with the rooms that the configuration names. It serves when this returns.
     pub async fn start(config: Config) -> Result<Self> {
-        Self::start_with(config, crate::rooms::start_default).await
+        Self::start_with(config, crate::rooms::start_configured).await
     }
 
     /// Starts a server whose rooms are carried by what `make` returns.
@@ -64,8 +66,8 @@ impl Server {
         let store = Store::open(&config.data_dir)?;
         let audit = Audit::open(&config.data_dir)?;
         let ticket_key = Arc::new(ticket_key(&config, &secrets));
-        let own = ApiKey { key: OWN_KEY.to_owned(), secret: secrets.room_secret };
-        let tokens = Arc::new(Tokens::new(own, &config.api_keys));
+        let tokens = Tokens::open(minting_key(&config, secrets.room_secret), &config.api_keys, &config.data_dir)
+            .map(Arc::new)?;
 
         let listener = TcpListener::bind(config.listen)
             .await
@@ -74,10 +76,13 @@ impl Server {
         let carrier = make(config.clone(), Arc::clone(&tokens)).await?;
         let records = Records::start(&config.data_dir, carrier.rooms())?;
         let (stop, stopped) = watch::channel(false);
-        let (plane, input) = Plane::start(store, carrier.rooms(), config.heartbeat, stopped.clone())?;
+        let settings = Settings { heartbeat: config.heartbeat, map_key_required: config.require_map_key };
+        let (plane, input) = Plane::start(store, carrier.rooms(), settings, stopped.clone())?;
         let door = socket::Door {
             input,
             ticket_key: Arc::clone(&ticket_key),
+            map_key_required: config.require_map_key,
+            rooms: carrier.rooms(),
             heartbeat: config.heartbeat,
             stop: stopped.clone(),
             next_conn: Arc::new(AtomicU64::new(1)),
@@ -94,18 +99,19 @@ impl Server {
             sdk_app_id: config.sdk_app_id,
             hosts: public_hosts(config.public_url.as_ref()),
         };
-        let watch = room_service::Watch { audit, tokens };
+        let watch = room_service::Watch { audit, tokens: Arc::clone(&tokens) };
         let app = axum::Router::new()
             .route("/healthz", axum::routing::get(|| async { "ok\n" }))
             .merge(socket::router(door))
             .merge(tc3::router(admin))
             .merge(carrier.router().layer(from_fn_with_state(watch, room_service::watch)));
         let http = tokio::spawn(serve(listener, app, stopped));
-        tracing::info!(http = %http_addr, media = %carrier.media_addr(), "serving");
+        tracing::info!(http = %http_addr, media = ?carrier.media_addr(), "serving");
         Ok(Self {
             http_addr,
             public_url: config.public_url,
             ticket_key,
+            tokens,
             carrier,
             plane,
             records,
@@ -120,9 +126,9 @@ impl Server {
         self.http_addr
     }
 
-    /// Where media arrives (UDP).
+    /// Where media arrives (UDP); `None` where a LiveKit deployment carries it.
     #[must_use]
-    pub fn media_addr(&self) -> SocketAddr {
+    pub fn media_addr(&self) -> Option<SocketAddr> {
         self.carrier.media_addr()
     }
 
@@ -147,6 +153,12 @@ impl Server {
         self.ticket_key.mint(user, expire, SystemTime::now().into())
     }
 
+    /// A key with which `user` may do `privileges` in `room` (PrivateMapKey).
+    #[must_use]
+    pub fn mint_map_key(&self, user: &UserId, room: &RoomId, privileges: Privileges, expire: Duration) -> String {
+        self.ticket_key.mint_map_key(user, room, privileges, expire, SystemTime::now().into())
+    }
+
     /// Stops: no new connections, sockets closed, store closed, rooms gone. Calls go on after the next start.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
@@ -158,6 +170,7 @@ impl Server {
         self.plane.join().await;
         self.carrier.shutdown().await;
         self.records.shutdown().await;
+        self.tokens.close();
     }
 }
 
@@ -165,6 +178,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         // Dropped without a shutdown: everything ends by itself, a little later.
         self.stop.send_replace(true);
+        self.tokens.close();
     }
 }
 
@@ -172,6 +186,16 @@ impl Drop for Server {
 #[must_use]
 pub fn ticket_key(config: &Config, secrets: &Secrets) -> TicketKey {
     TicketKey::new(config.sdk_app_id, config.ticket_key.clone().unwrap_or_else(|| secrets.ticket_key.clone()))
+}
+
+/// The key that signs room tokens: one that whoever carries the rooms knows.
+fn minting_key(config: &Config, room_secret: String) -> ApiKey {
+    let own = || ApiKey { key: OWN_KEY.to_owned(), secret: room_secret };
+    match config.rooms {
+        RoomsKind::Embedded => own(),
+        // Without one the carrier does not start.
+        RoomsKind::LiveKit => config.api_keys.first().cloned().unwrap_or_else(own),
+    }
 }
 
 async fn serve(listener: TcpListener, app: axum::Router, mut stopped: watch::Receiver<bool>) {
@@ -185,6 +209,8 @@ async fn serve(listener: TcpListener, app: axum::Router, mut stopped: watch::Rec
             tracing::debug!(%error, "TCP_NODELAY");
         }
     });
+    // Rooms count joins by address.
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
     if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop).await {
         tracing::error!(%error, "HTTP has stopped");
     }

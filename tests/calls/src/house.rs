@@ -1,7 +1,7 @@
 //! A server with a directory of its own.
 
 use anyhow::{Context, Result};
-use protocol::{RoomId, UserId};
+use protocol::{Privileges, RoomId, UserId};
 use server::tokens::ApiKey;
 use server::{Config, Server};
 use std::time::Duration;
@@ -13,24 +13,52 @@ const SECRET: &str = "a-secret-of-the-tests-with-enough-characters";
 /// A running server.
 pub struct House {
     server: Server,
+    config: Config,
     /// Files of the people in it, and the server's store.
     pub dir: TempDir,
 }
 
 impl House {
-    /// Starts it on any free ports of loopback.
+    /// Starts it on any free ports of loopback; it finds lost connections within a second or two.
     pub async fn open() -> Result<Self> {
+        Self::open_with(|_| ()).await
+    }
+
+    /// Starts it with a heartbeat of so long.
+    pub async fn open_beating(heartbeat: Duration) -> Result<Self> {
+        Self::open_with(|config| config.heartbeat = heartbeat).await
+    }
+
+    /// Starts it with other settings.
+    pub async fn open_with(change: impl FnOnce(&mut Config)) -> Result<Self> {
         // What happened, for whoever looks into a failure: RUST_LOG=debug.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         let dir = tempfile::tempdir()?;
-        let config = Config {
+        let mut config = Config {
             data_dir: dir.path().join("server"),
-            api_keys: vec![ApiKey { key: KEY.to_owned(), secret: SECRET.to_owned() }],
+            api_keys: vec![Self::api_key()],
             heartbeat: Duration::from_millis(500),
             ..Config::default()
         };
-        Ok(Self { server: Server::start(config).await.context("starting the server")?, dir })
+        change(&mut config);
+        let server = Server::start(config.clone()).await.context("starting the server")?;
+        Ok(Self { server, config, dir })
+    }
+
+    /// Stops the server and starts it again, under the same addresses and over the same data.
+    pub async fn restart(self) -> Result<Self> {
+        let Self { server, mut config, dir } = self;
+        config.listen = server.http_addr();
+        config.media = server.media_addr().unwrap_or(config.media);
+        server.shutdown().await;
+        let server = Server::start(config.clone()).await.context("starting the server again")?;
+        Ok(Self { server, config, dir })
+    }
+
+    /// The API key that it knows.
+    pub fn api_key() -> ApiKey {
+        ApiKey { key: KEY.to_owned(), secret: SECRET.to_owned() }
     }
 
     /// Where people sign in.
@@ -46,6 +74,11 @@ impl House {
     /// A ticket for somebody.
     pub fn ticket(&self, user: &UserId) -> String {
         self.server.mint_ticket(user, Duration::from_secs(600))
+    }
+
+    /// A key for a room.
+    pub fn key(&self, user: &UserId, room: &RoomId, bits: u32) -> String {
+        self.server.mint_map_key(user, room, Privileges(bits), Duration::from_secs(600))
     }
 
     /// RoomService's RemoveParticipant.

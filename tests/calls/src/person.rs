@@ -136,7 +136,17 @@ impl Person {
 
     /// Waits for an event that was not waited for before.
     pub async fn wait_for(&mut self, what: &str, wanted: impl Fn(&Event) -> bool) -> Result<Event> {
-        let deadline = Instant::now() + PATIENCE;
+        self.wait_longer(what, PATIENCE, wanted).await
+    }
+
+    /// The same for what takes its time.
+    pub async fn wait_longer(
+        &mut self,
+        what: &str,
+        patience: std::time::Duration,
+        wanted: impl Fn(&Event) -> bool,
+    ) -> Result<Event> {
+        let deadline = Instant::now() + patience;
         loop {
             if let Some(at) = self.history[self.waited..].iter().position(&wanted) {
                 self.waited += at + 1;

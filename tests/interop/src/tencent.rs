@@ -59,21 +59,21 @@ impl AdminServer {
     }
 
     /// Starts an SDK that speaks to this server.
-    pub async fn sdk(&self, sdk: Sdk, method: &str) -> Result<Administrator> {
+    pub async fn sdk(&self, sdk: TencentSdk, method: &str) -> Result<Administrator> {
         set_up().await?;
         let mut command = match sdk {
-            Sdk::Python | Sdk::PythonIntl => {
+            TencentSdk::Python | TencentSdk::PythonIntl => {
                 let mut command = Command::new(environment().join("python/bin/python"));
                 command.arg(here().join("clients/tencent.py"));
                 command
             }
-            Sdk::Node => {
+            TencentSdk::Node => {
                 let mut command = Command::new("node");
                 command.arg(here().join("clients/tencent.mjs"));
                 command
             }
         };
-        if sdk == Sdk::PythonIntl {
+        if sdk == TencentSdk::PythonIntl {
             command.env("PYTHONPATH", environment().join("tencent-intl"));
         }
         let mut child = command
@@ -108,7 +108,7 @@ impl AdminServer {
 
 /// Which official SDK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sdk {
+pub enum TencentSdk {
     /// PyPI `tencentcloud-sdk-python-trtc`.
     Python,
     /// PyPI `tencentcloud-sdk-python-intl-en`, which alone has SetUserBlocked.

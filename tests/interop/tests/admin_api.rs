@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tests_interop::{AdminServer, Administrator, Client, Peer, Sdk, Wire};
+use tests_interop::{AdminServer, Administrator, Client, Peer, TencentSdk, Wire};
 
 const APP: u64 = 1_400_000_000;
 
@@ -34,7 +34,7 @@ async fn records(
 }
 
 /// Two in the room 1234, one in the room "1234": each is put out in its own way, everyone is told, the records know it.
-async fn administer(sdk: Sdk, method: &str) -> Result<()> {
+async fn administer(sdk: TencentSdk, method: &str) -> Result<()> {
     let server = AdminServer::start().await?;
     let mut admin = server.sdk(sdk, method).await?;
     let mut anna = join(&server, Client::Python, "n:1234", "anna", "none").await?;
@@ -95,33 +95,33 @@ async fn administer(sdk: Sdk, method: &str) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_python_sdk_by_post() -> Result<()> {
-    administer(Sdk::Python, "POST").await
+    administer(TencentSdk::Python, "POST").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_python_sdk_by_get() -> Result<()> {
-    administer(Sdk::Python, "GET").await
+    administer(TencentSdk::Python, "GET").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_node_sdk_by_post() -> Result<()> {
-    administer(Sdk::Node, "POST").await
+    administer(TencentSdk::Node, "POST").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_node_sdk_by_get() -> Result<()> {
-    administer(Sdk::Node, "GET").await
+    administer(TencentSdk::Node, "GET").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_international_python_sdk_by_post() -> Result<()> {
-    administer(Sdk::PythonIntl, "POST").await
+    administer(TencentSdk::PythonIntl, "POST").await
 }
 
 /// Voice and picture are stopped and freed: the others see both muted, one muted, none muted.
 async fn block(method: &str) -> Result<()> {
     let server = AdminServer::start().await?;
-    let mut admin = server.sdk(Sdk::PythonIntl, method).await?;
+    let mut admin = server.sdk(TencentSdk::PythonIntl, method).await?;
     let mut anna = join(&server, Client::Python, "n:7", "anna", "h264").await?;
     let mut boris = join(&server, Client::Python, "n:7", "boris", "none").await?;
     anna.event("published").await?;
@@ -201,11 +201,11 @@ async fn refusals_arrive_as_exceptions_of_every_sdk() -> Result<()> {
         ),
     ];
     for (sdk, method) in [
-        (Sdk::Python, "POST"),
-        (Sdk::Python, "GET"),
-        (Sdk::PythonIntl, "POST"),
-        (Sdk::Node, "POST"),
-        (Sdk::Node, "GET"),
+        (TencentSdk::Python, "POST"),
+        (TencentSdk::Python, "GET"),
+        (TencentSdk::PythonIntl, "POST"),
+        (TencentSdk::Node, "POST"),
+        (TencentSdk::Node, "GET"),
     ] {
         let mut admin = server.sdk(sdk, method).await?;
         for (order, expected) in &cases {
@@ -219,7 +219,7 @@ async fn refusals_arrive_as_exceptions_of_every_sdk() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unsigned_payload_is_served_and_the_limit_is_told() -> Result<()> {
     let server = AdminServer::start_with(1).await?;
-    let mut admin = server.sdk(Sdk::Python, "POST").await?;
+    let mut admin = server.sdk(TencentSdk::Python, "POST").await?;
     let params = json!({"SdkAppId": APP, "RoomId": 5});
     let order = json!({"action": "DismissRoom", "params": params, "unsignedPayload": true});
     assert_eq!(admin.refused(&order).await?, "FailedOperation.RoomNotExist");

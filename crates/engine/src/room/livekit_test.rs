@@ -76,6 +76,7 @@ fn enter(server: &Server, identity: &str) -> (RoomHandle, mpsc::Receiver<(Member
         url: server.url.clone(),
         token: token(identity),
         purpose: Purpose::Room,
+        times: Times::default(),
         renewable: false,
         addresses: vec![],
         permitted: true,
