@@ -222,7 +222,9 @@ impl Core {
             }
             Happened::Link(link) => membership.link = link,
             Happened::RemoteEntered(identity) => {
-                remote(membership, &identity, &|remote| (remote.present, remote.left) = (true, None));
+                remote(membership, &identity, &|remote| {
+                    (remote.present, remote.left, remote.reconnecting) = (true, None, false);
+                });
                 self.report(Event::OnRemoteUserEnterRoom { user_id: user_of(&identity) });
             }
             Happened::RemoteLeft(identity, reason) => {

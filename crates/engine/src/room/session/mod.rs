@@ -275,6 +275,8 @@ impl Session {
         transport.forget_offer();
         let describe = |kind: &str, sdp: Option<String>| sdp.map(|sdp| description(kind, sdp));
         let sync = proto::SyncState {
+            // Nothing to change, and yet named: without it LiveKit's server 1.11.0 dies of the missing message.
+            subscription: Some(proto::UpdateSubscription { subscribe: true, ..Default::default() }),
             offer: describe("offer", transport.local_description().await),
             answer: describe("answer", transport.remote_description().await),
             publish_tracks: self
