@@ -2,7 +2,7 @@
 
 use crate::config::{Config, RoomsKind};
 use crate::plane::{Plane, socket};
-use crate::rooms::Carrier;
+use crate::rooms::{Carrier, Rooms};
 use crate::secrets::Secrets;
 use crate::store::Store;
 use crate::tokens::{ApiKey, Tokens};
@@ -88,6 +88,12 @@ impl Server {
     #[must_use]
     pub fn http_addr(&self) -> SocketAddr {
         self.http_addr
+    }
+
+    /// The rooms, as the planes see them.
+    #[must_use]
+    pub fn rooms(&self) -> Arc<dyn Rooms> {
+        self.carrier.rooms()
     }
 
     /// Where media arrives (UDP); `None` where a LiveKit deployment carries it.
