@@ -1,5 +1,6 @@
 //! The body of one membership: obeys the brain, feeds it, and carries messages between signal, peer connection and core.
 
+mod ended;
 mod sending;
 
 use super::attempt::{self, Attempt, Joined};
@@ -324,6 +325,7 @@ impl Session {
                 }
                 self.open_lines().await;
             }
+            Response::TrackUnpublished(ended) => self.handle_unpublished(&ended.track_sid).await,
             Response::Leave(leave) => {
                 let told = Told::from_leave(&leave);
                 tracing::info!(?told, "the room says goodbye");
@@ -394,6 +396,10 @@ impl Session {
             for sid in ended_tracks {
                 self.end_track(&sid).await;
             }
+        }
+        let own = participants.iter().find(|info| self.is_me(info)).and_then(|info| info.permission.as_ref());
+        if let Some(permission) = own {
+            self.handle_permission(permission).await;
         }
         self.obey().await;
         self.tell_members().await;
