@@ -42,6 +42,7 @@ async fn assemble(options: &Options, home: &Home) -> anyhow::Result<Arc<Shell>> 
         speaker: options.speaker.clone(),
         camera: options.camera.clone(),
         pictures: Pictures::Compressed,
+        times: options.times,
         ..EngineConfig::new(home.device_id()?)
     });
     let lane = Lane::start().await.context("no port for pictures")?;

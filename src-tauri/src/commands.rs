@@ -84,7 +84,7 @@ pub async fn hangup(shell: Desk<'_>) -> Done {
 #[specta::specta]
 pub async fn enter_room(shell: Desk<'_>, room: RoomChoice, camera: bool) -> Done {
     let room = room.try_into()?;
-    shell.request(Intent::EnterRoom { room, camera }).await
+    shell.request(Intent::EnterRoom { room, camera, key: None }).await
 }
 
 /// Leaves the room.

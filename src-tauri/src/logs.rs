@@ -20,6 +20,8 @@ pub struct LogGuard(Option<WorkerGuard>);
 /// Starts logging for the process. Without a writable directory there is standard error alone.
 pub fn start(directory: &Path) -> LogGuard {
     let filter = || EnvFilter::try_from_env("AHOY_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    // The appender looks for old files before it makes the directory, and complains; a real fault it tells itself.
+    let _ = std::fs::create_dir_all(directory);
     let file = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
         .filename_prefix("ahoy")

@@ -1,7 +1,7 @@
 //! The command line of `ahoy`: for scripts, for two windows side by side, and for `./dev run`.
 
 use clap::Parser;
-use engine::script;
+use engine::{Times, script};
 use media::DeviceChoice;
 use protocol::UserId;
 use std::net::SocketAddr;
@@ -38,6 +38,9 @@ pub struct Options {
     /// Write each event of the engine as a line of JSON to this file (- for standard output).
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+    /// When a broken connection is said, mended and given up, in seconds: lost=8,first-try=3,try-every=24,give-up=1800 …
+    #[arg(long, value_name = "NAME=S,…", default_value = "")]
+    pub times: Times,
     /// Read commands as lines from standard input, as ahoy-headless does (call bob video, accept, hangup, quit …).
     #[arg(long)]
     pub commands: bool,

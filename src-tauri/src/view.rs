@@ -59,6 +59,8 @@ pub enum StageView {
         media: CallMedia,
         /// False until the server has reached a device of a callee.
         ringing: bool,
+        /// It ends by itself then; **milliseconds** since the Unix epoch.
+        ring_until: Option<u64>,
     },
     /// Somebody rings here.
     Incoming { call: String, caller: String, others: Vec<String>, media: CallMedia },
@@ -146,8 +148,8 @@ pub struct PersonView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum PresenceView {
-    /// Not answered yet.
-    Ringing,
+    /// Not answered yet; taken for no answer at `until`, **milliseconds** since the Unix epoch.
+    Ringing { until: Option<u64> },
     /// Answered, no media yet.
     Connecting,
     /// In.

@@ -288,8 +288,8 @@ export type PersonView = {
 
 /**  Where a participant is. */
 export type PresenceView = 
-/**  Not answered yet. */
-{ kind: "ringing" } | 
+/**  Not answered yet; taken for no answer at `until`, **milliseconds** since the Unix epoch. */
+{ kind: "ringing"; until: number | null } | 
 /**  Answered, no media yet. */
 { kind: "connecting" } | 
 /**  In. */
@@ -372,7 +372,9 @@ export type StageView =
 /**  This user placed a call and nobody has answered. */
 { kind: "calling"; call: string; callees: string[]; media: CallMedia; 
 /**  False until the server has reached a device of a callee. */
-ringing: boolean } | 
+ringing: boolean; 
+/**  It ends by itself then; **milliseconds** since the Unix epoch. */
+ringUntil: number | null } | 
 /**  Somebody rings here. */
 { kind: "incoming"; call: string; caller: string; others: string[]; media: CallMedia } | 
 /**  On the way into a room without a call. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { bitrate, duration, elapsed, loss, names } from '../src/lib/format';
+import { bitrate, duration, elapsed, loss, names, remaining } from '../src/lib/format';
+import { roomChoice } from '../src/lib/room';
 import { AVATAR_COLORS, avatarColor, initials, isUserId } from '../src/lib/person';
 
 describe('numbers as people read them', () => {
@@ -20,6 +21,13 @@ describe('numbers as people read them', () => {
     [3600, '1 hour'],
     [3900, '1 hour 5 minutes'],
   ])('%d s is %s in a sentence', (seconds, text) => expect(duration(seconds)).toBe(text));
+
+  it.each([
+    [0, '0:00'],
+    [-1, '0:00'],
+    [11.2, '0:12'],
+    [90, '1:30'],
+  ])('%d s are left as %s', (seconds, text) => expect(remaining(seconds)).toBe(text));
 
   it.each([
     [0, '0 kbit/s'],
@@ -77,3 +85,18 @@ it.each([
   ['ü', false],
   ['x'.repeat(33), false],
 ])('"%s" is a user id: %s', (text, yes) => expect(isUserId(text)).toBe(yes));
+
+describe('rooms as people write them', () => {
+  it.each([
+    ['4711', { kind: 'number', number: 4711 }],
+    [' 4294967294 ', { kind: 'number', number: 4_294_967_294 }],
+    ['0', null],
+    ['4294967295', null],
+    ['Planning', { kind: 'text', text: 'Planning' }],
+    ['"4711"', { kind: 'text', text: '4711' }],
+    ['“4711”', { kind: 'text', text: '4711' }],
+    ['""', null],
+    ['', null],
+    ['x'.repeat(65), null],
+  ])('%s', (text, choice) => expect(roomChoice(text)).toEqual(choice));
+});

@@ -108,9 +108,13 @@ describe('the start screen', () => {
     await user.clear(byId('dial-room'));
     await user.type(byId('dial-room'), 'Planning');
     await user.click(byId('room-video'));
+    await user.clear(byId('dial-room'));
+    await user.type(byId('dial-room'), '"4711"');
+    await user.click(byId('room-video'));
     expect(asked()).toEqual([
       ['enterRoom', { kind: 'number', number: 4711 }, false],
       ['enterRoom', { kind: 'text', text: 'Planning' }, true],
+      ['enterRoom', { kind: 'text', text: '4711' }, true],
     ]);
   });
 
@@ -216,8 +220,15 @@ describe('calling', () => {
   it('tells calling from ringing and can be taken back', async () => {
     await open('calling');
     expect(byId('calling-state')).toHaveTextContent('Calling…');
-    await stage({ kind: 'calling', call: 'c1', callees: ['bob'], media: 'video', ringing: true });
-    expect(byId('calling-state')).toHaveTextContent('Ringing…');
+    await stage({
+      kind: 'calling',
+      call: 'c1',
+      callees: ['bob'],
+      media: 'video',
+      ringing: true,
+      ringUntil: Date.now() + 24_000,
+    });
+    expect(byId('calling-state')).toHaveTextContent('Ringing… 0:24');
     await user.click(byId('call-hangup'));
     expect(asked()).toEqual([['hangup']]);
   });
@@ -387,6 +398,15 @@ describe('after a call', () => {
     expect(asked()).toEqual([['dismissEnded']]);
   });
 
+  it('claims that the devices are off only while they are', async () => {
+    const view = states.find((state) => state.id === 'ended-declined')?.view ?? base;
+    await openView(view);
+    expect(byId('devices-off')).toHaveTextContent('Camera and microphone are off.');
+    shown.backend.push({ ...view, devices: { ...view.devices, microphoneOn: true } });
+    await tick();
+    expect(there('devices-off')).toBe(false);
+  });
+
   it('calls the same people again in the same way', async () => {
     await open('ended-busy');
     await user.click(byId('ended-again'));
@@ -400,7 +420,7 @@ describe('after a call', () => {
     await open(id);
     expect(byId(banner)).toHaveAttribute('role', 'alert');
     expect(byId(banner)).toHaveTextContent(headline);
-    expect(byId(banner)).toHaveTextContent('Camera and microphone are off.');
+    expect(byId(banner)).toHaveTextContent(/^Camera and microphone are off\./);
     expect(byId('ended-back')).toHaveFocus();
   });
 });

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { showElapsed } from '../src/lib/clock';
+import { showElapsed, showRemaining } from '../src/lib/clock';
 import { columnsFor, cornerByKey, nearestCorner } from '../src/lib/layout';
 import { barScale, follow, Meters, RELEASE_MS } from '../src/lib/meters';
 import { Steady } from '../src/lib/steady';
@@ -49,6 +49,18 @@ it('a timer counts from the beginning of the call and stops when told', () => {
   stop();
   vi.advanceTimersByTime(5000);
   expect(element.textContent).toBe('04:18');
+});
+
+it('a countdown ends at nothing and stops by itself', () => {
+  vi.setSystemTime(1_000_000_000_000);
+  const element = document.createElement('span');
+  showRemaining(element, 1_000_000_000_000 + 2_400);
+  expect(element.textContent).toBe('0:03');
+  vi.advanceTimersByTime(500);
+  expect(element.textContent).toBe('0:02');
+  vi.advanceTimersByTime(10_000);
+  expect(element.textContent).toBe('0:00');
+  expect(vi.getTimerCount()).toBe(0);
 });
 
 describe('meters', () => {

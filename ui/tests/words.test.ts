@@ -30,14 +30,12 @@ describe('why it is over', () => {
     ['endByServer', '', 60, 'The server ended the call'],
     ['unknown', '', null, 'Call ended'],
   ])('%s by %s after %s s: %s', (reason, by, seconds, headline) => {
-    const words = ended(call(reason, by, seconds), 'alice');
-    expect(words.headline).toBe(headline);
-    expect(words.text).toContain('Camera and microphone are off.');
+    expect(ended(call(reason, by, seconds), 'alice').headline).toBe(headline);
   });
 
   it('says how long a call was only where it began', () => {
     expect(ended(call('hangup', 'bob', 257), 'alice').text).toMatch(/^The call lasted 4 minutes\./);
-    expect(ended(call('reject', 'bob', null), 'alice').text).not.toContain('lasted');
+    expect(ended(call('reject', 'bob', null), 'alice').text).toBe('');
   });
 
   it('tells removal from dismissal by word and weight', () => {
@@ -50,7 +48,7 @@ describe('why it is over', () => {
 
   it('keeps the code of what broke', () => {
     const words = ended({ kind: 'failed', refusal: { code: -3301, message: 'no way in' } }, 'alice');
-    expect(words).toMatchObject({ code: -3301, text: 'No way in. Camera and microphone are off.' });
+    expect(words).toMatchObject({ code: -3301, text: 'No way in.' });
   });
 });
 

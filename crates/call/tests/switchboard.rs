@@ -3,9 +3,12 @@
 
 use call::Switchboard;
 use call::call::RoomNews;
-use call::switchboard::{Output, RoomsEvent, SESSION_TTL, Settings, SignIn, TICKET_GRACE};
+use call::switchboard::{Entry, Output, RoomsEvent, SESSION_TTL, Settings, SignIn, TICKET_GRACE};
 use protocol::message::{PlaceCall, Reply, Resume};
-use protocol::{CallMediaType, Code, DeviceId, ExitReason, Push, Request, RoomId, ServerMessage, UnixMillis, UserId};
+use protocol::{
+    CallMediaType, Code, DeviceId, ExitReason, Privileges, Push, Refusal, Request, RoomId, ServerMessage, UnixMillis,
+    UserId,
+};
 use std::time::Duration;
 
 const T0: UnixMillis = UnixMillis(1_000_000);
@@ -198,7 +201,7 @@ fn one_who_was_removed_rejoins_by_a_fresh_entry_only() {
     let mut board = board();
     sign_in(&mut board, 1, "alice");
     let room_id = RoomId::number(7).unwrap();
-    let enter = |rejoin| Request::EnterRoom { room_id: room_id.clone(), rejoin };
+    let enter = |rejoin| Request::EnterRoom { room_id: room_id.clone(), rejoin, private_map_key: None };
     board.handle_request(1, 1, enter(false), T0);
     let (sent, _) = drain(&mut board);
     assert!(sent[0].2, "{sent:?}");
@@ -214,6 +217,85 @@ fn one_who_was_removed_rejoins_by_a_fresh_entry_only() {
     drain(&mut board);
     board.handle_request(1, 4, enter(true), T0);
     assert_eq!(codes(&drain(&mut board).0), [-102_005]);
+}
+
+/// Alice, where keys are required, and what is answered to each of her wishes.
+struct Guarded {
+    board: Switchboard,
+    room: RoomId,
+    next: u64,
+}
+
+impl Guarded {
+    fn new() -> Self {
+        let settings = Settings { map_key_required: true, ..Settings::default() };
+        let mut board = Switchboard::new(settings, 5);
+        sign_in(&mut board, 1, "alice");
+        Self { board, room: RoomId::number(7).unwrap(), next: 1 }
+    }
+
+    /// The code of the refusal, or 0; and whether the room was to be made.
+    fn enter(&mut self, rejoin: bool, key: Result<Privileges, Refusal>, exists: bool) -> (i32, bool) {
+        self.board.handle_enter(1, self.next, (self.room.clone(), rejoin), Entry { key, exists }, T0);
+        self.next += 1;
+        let (sent, rest) = drain(&mut self.board);
+        (codes(&sent).first().copied().unwrap_or(0), rest.contains(&Output::OpenRoom(self.room.clone())))
+    }
+
+    fn may(&self) -> Privileges {
+        self.board.privileges(&self.room, &user("alice"))
+    }
+}
+
+#[test]
+fn a_key_opens_the_room_as_far_as_its_bits_go() {
+    let (create, enter) = (Privileges::CREATE, Privileges::ENTER);
+    let mut alice = Guarded::new();
+    assert_eq!(alice.enter(false, Err(Code::NoPrivilege.into()), true), (-100_006, false));
+    assert_eq!(alice.enter(false, Ok(enter), false), (-102_010, false));
+    assert_eq!(alice.enter(false, Ok(create), false), (-102_011, false));
+    assert_eq!(alice.enter(false, Ok(Privileges(255 - 2)), true), (-102_011, false));
+    assert_eq!(alice.may(), Privileges::NONE);
+    assert_eq!(alice.enter(false, Ok(enter), true), (0, false));
+    assert_eq!(alice.may(), enter);
+    assert_eq!(alice.enter(false, Ok(create | enter | Privileges::SEND_AUDIO), false), (0, true));
+    assert_eq!(alice.may(), create | enter | Privileges::SEND_AUDIO);
+}
+
+#[test]
+fn a_membership_that_goes_on_keeps_what_its_expired_key_allowed() {
+    let expired = || Err(Refusal::from(Code::NoPrivilege));
+    let mut alice = Guarded::new();
+    assert_eq!(alice.enter(true, expired(), true), (-100_006, false), "no membership goes on here");
+    assert_eq!(alice.enter(false, Ok(Privileges(42)), true), (0, false));
+    assert_eq!(alice.enter(true, expired(), true), (0, false));
+    assert_eq!(alice.may(), Privileges(42));
+    assert_eq!(alice.enter(true, expired(), false), (-102_010, false), "the room is gone, and 42 makes none");
+    let news = RoomNews::Removed { by: None };
+    let removed = RoomsEvent::Member { room: alice.room.clone(), user: user("alice"), news };
+    alice.board.handle_rooms_event(removed, T0);
+    drain(&mut alice.board);
+    assert_eq!(alice.enter(true, expired(), true), (-102_018, false));
+    assert_eq!(alice.enter(false, expired(), true), (-100_006, false));
+}
+
+#[test]
+fn where_keys_are_required_nothing_goes_round_them() {
+    let mut alice = Guarded::new();
+    let request = Request::EnterRoom { room_id: alice.room.clone(), rejoin: false, private_map_key: None };
+    alice.board.handle_request(1, 1, request, T0);
+    assert_eq!(codes(&drain(&mut alice.board).0), [-100_006], "a key that nobody looked at");
+    sign_in(&mut alice.board, 2, "bob");
+    let Request::Call(mut wish) = place(&["bob"]) else { panic!("no call") };
+    wish.room_id = Some(alice.room.clone());
+    alice.board.handle_request(1, 2, Request::Call(wish.clone()), T0);
+    assert_eq!(codes(&drain(&mut alice.board).0), [-100_006]);
+    wish.room_id = None;
+    alice.board.handle_request(1, 3, Request::Call(wish), T0);
+    assert_eq!(codes(&drain(&mut alice.board).0), [0; 0]);
+    let room = alice.board.calls().next().unwrap().room().clone();
+    assert_eq!(alice.board.privileges(&room, &user("alice")), Privileges::ALL, "a call admits its members itself");
+    assert_eq!(alice.board.privileges(&room, &user("bob")), Privileges::NONE);
 }
 
 #[test]

@@ -51,6 +51,8 @@ pub enum Intent {
         room: RoomId,
         /// Whether the own camera starts on.
         camera: bool,
+        /// A PrivateMapKey, where the server asks for one.
+        key: Option<Secret>,
     },
     /// Enter a room with a LiveKit token.
     EnterRoomByToken {
@@ -157,6 +159,8 @@ pub enum Stage {
         media: CallMediaType,
         /// False until the server has reached a device of a callee.
         ringing: bool,
+        /// It ends by itself then, on this machine's clock.
+        ring_until: Option<SystemTime>,
     },
     /// Somebody rings here.
     Incoming { call: CallId, caller: UserId, others: Vec<UserId>, media: CallMediaType },
@@ -219,7 +223,10 @@ pub struct Person {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
     /// Not answered yet.
-    Ringing,
+    Ringing {
+        /// Taken for no answer then, on this machine's clock.
+        until: Option<SystemTime>,
+    },
     /// Answered, no media yet.
     Connecting,
     /// In.

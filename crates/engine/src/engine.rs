@@ -5,6 +5,7 @@ use crate::core;
 use crate::report::Report;
 use media::{DeviceChoice, DeviceList, FrameSink};
 use protocol::DeviceId;
+use room::client::Times;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -43,6 +44,8 @@ pub struct EngineConfig {
     pub media_addresses: Vec<SocketAddr>,
     /// Whether echo cancellation, noise suppression and gain control work on the microphone. Off only to compare files.
     pub processing: bool,
+    /// When a broken connection is said, mended and given up.
+    pub times: Times,
     /// Whether the list of devices is watched (once a second). Off for scripts that use none of the system's.
     pub watch_devices: bool,
 }
@@ -60,6 +63,7 @@ impl EngineConfig {
             pictures: Pictures::Compressed,
             media_addresses: Vec::new(),
             processing: true,
+            times: Times::default(),
             watch_devices: true,
         }
     }

@@ -15,5 +15,6 @@ mod room;
 pub mod script;
 mod studio;
 
+pub use ::room::client::Times;
 pub use engine::{Engine, EngineConfig, Pictures};
 pub use report::{RemoteReport, Report};

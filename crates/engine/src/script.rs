@@ -50,7 +50,10 @@ impl Command {
             ("reject", []) => intent(Intent::Reject),
             ("ignore", []) => intent(Intent::Ignore),
             ("hangup", []) => intent(Intent::Hangup),
-            ("enter", [room, rest @ ..]) => intent(Intent::EnterRoom { room: room_id(room)?, camera: camera(rest)? }),
+            ("enter", [room, rest @ ..]) => {
+                let (camera, key) = entry(rest)?;
+                intent(Intent::EnterRoom { room: room_id(room)?, camera, key })
+            }
             ("enter-token", [url, token, rest @ ..]) => intent(Intent::EnterRoomByToken {
                 url: url.parse().map_err(|_| "the address is none".to_owned())?,
                 token: Secret((*token).to_owned()),
@@ -111,6 +114,17 @@ fn camera(rest: &[&str]) -> Result<bool, String> {
         ["voice"] => Ok(false),
         _ => Err("video or voice".to_owned()),
     }
+}
+
+/// `voice key=eJw…`, in any order.
+fn entry(rest: &[&str]) -> Result<(bool, Option<Secret>), String> {
+    let (keys, rest): (Vec<&str>, Vec<&str>) = rest.iter().partition(|word| word.starts_with("key="));
+    let key = match keys.as_slice() {
+        [] => None,
+        [key] => key.strip_prefix("key=").map(|key| Secret(key.to_owned())),
+        _ => return Err("one key is enough".to_owned()),
+    };
+    Ok((camera(&rest)?, key))
 }
 
 fn on(text: &str) -> Result<bool, String> {
@@ -236,6 +250,18 @@ mod tests {
     fn a_token_never_shows() {
         let text = format!("{:?}", intent("enter-token ws://127.0.0.1:1 secret-token"));
         assert!(!text.contains("secret-token"), "{text}");
+    }
+
+    #[test]
+    fn a_room_is_entered_with_or_without_a_key() {
+        let Intent::EnterRoom { room, camera, key } = intent("enter s:lobby key=eJw-*_ voice") else {
+            panic!("no entry")
+        };
+        assert_eq!((room, camera), (RoomId::Text("lobby".into()), false));
+        assert_eq!(key, Some(Secret("eJw-*_".into())));
+        assert!(matches!(intent("enter 7"), Intent::EnterRoom { camera: true, key: None, .. }));
+        assert!(!format!("{:?}", intent("enter 7 key=eJw-*_")).contains("eJw"));
+        assert!(Command::parse("enter 7 key=a key=b").is_err());
     }
 
     #[test]

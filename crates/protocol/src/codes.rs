@@ -114,11 +114,17 @@ codes! {
     TokenWrong = -100_001, "The room token is wrong.";
     TokenExpired = -100_004, "The room token has expired or is void.";
     UnknownCommand = -100_005, "The server does not know this kind of message.";
-    NoPrivilege = -100_006, "The ticket does not allow this.";
+    NoPrivilege = -100_006, "The key for the room is missing, wrong, or does not allow this.";
     RoomNameInvalid = -100_014, "A room name holds a character that is not allowed.";
     RoomNotExist = -102_005, "There is no such room.";
+    NoCreatePrivilege = -102_010, "You may not make this room, and it does not exist yet.";
+    NoEnterPrivilege = -102_011, "You may not enter this room.";
+    NoVideoPrivilege = -102_013, "You may not send a picture in this room.";
+    NoScreenPrivilege = -102_015, "You may not share a screen in this room.";
+    ScreenTaken = -102_016, "Somebody else shares their screen in this room.";
     UserRemoved = -102_018, "This user was removed from the room.";
     RoomNameTooLong = -102_030, "A room name has at most 64 characters.";
+    RoomFull = -102_052, "The room is full.";
 
     // Devices
     CameraStart = -1301, "The camera could not be opened.";

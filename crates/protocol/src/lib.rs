@@ -1,4 +1,4 @@
-//! The words of the call plane: ids, messages, events, reasons, error codes, UserSig, media type.
+//! The words of the call plane: ids, messages, events, reasons, error codes, UserSig, PrivateMapKey, media type.
 //!
 //! Pure: no clock, socket, thread, file or random source. Both ends of the wire compile this crate, so a word that is
 //! not here does not exist on the wire. `docs/protocol.md` describes the wire for writers of other clients.
@@ -11,6 +11,7 @@ pub mod codes;
 pub mod event;
 pub mod ids;
 pub mod kinds;
+pub mod map_key;
 pub mod message;
 pub mod time;
 pub mod usersig;
@@ -19,5 +20,6 @@ pub use codes::{Code, Refusal};
 pub use event::Event;
 pub use ids::{CallId, DeviceId, IdError, RoomId, UserId};
 pub use kinds::{CallEndReason, CallMediaType, CallRole, ExitReason, LeaveReason, NetworkQuality};
+pub use map_key::Privileges;
 pub use message::{ClientMessage, Push, Request, RequestId, RoomAccess, ServerMessage};
 pub use time::UnixMillis;

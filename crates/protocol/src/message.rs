@@ -141,6 +141,9 @@ pub enum Request {
         /// A rejoin after a lost connection, refused to one who was removed; false is a fresh entry.
         #[serde(default)]
         rejoin: bool,
+        /// What the user may do there, where the server asks for it ([`crate::map_key`]).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        private_map_key: Option<Ticket>,
     },
     /// The room was left (only for rooms entered by `enterRoom`).
     LeaveRoom {
@@ -178,7 +181,7 @@ pub struct PlaceCall {
     pub group_id: String,
 }
 
-/// A UserSig that never shows up in a log.
+/// A UserSig or a PrivateMapKey; it never shows up in a log.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Ticket(pub String);

@@ -77,12 +77,13 @@ impl From<SigError> for Refusal {
     }
 }
 
+/// What is inside of a ticket. A PrivateMapKey ([`crate::map_key`]) is one with a `TLS.userbuf`.
 #[derive(Serialize, Deserialize)]
-struct Fields {
+pub(crate) struct Fields {
     #[serde(rename = "TLS.ver")]
     ver: String,
     #[serde(rename = "TLS.identifier")]
-    identifier: String,
+    pub(crate) identifier: String,
     #[serde(rename = "TLS.sdkappid")]
     sdk_app_id: u64,
     /// Seconds after `time`.
@@ -92,12 +93,17 @@ struct Fields {
     #[serde(rename = "TLS.time")]
     time: u64,
     #[serde(rename = "TLS.userbuf", skip_serializing_if = "Option::is_none")]
-    userbuf: Option<String>,
+    pub(crate) userbuf: Option<String>,
     #[serde(rename = "TLS.sig")]
     sig: String,
 }
 
 impl Fields {
+    /// Seconds since 1970 from which on the ticket is worth nothing.
+    pub(crate) fn expires(&self) -> u64 {
+        self.time.saturating_add(self.expire)
+    }
+
     /// The keyed hash over the signed text.
     fn mac(&self, key: &str) -> Hmac<Sha256> {
         let mut text = format!(
@@ -143,13 +149,18 @@ impl TicketKey {
     /// A ticket for `user`, valid for `expire` from `now` on.
     #[must_use]
     pub fn mint(&self, user: &UserId, expire: Duration, now: UnixMillis) -> String {
+        self.seal(user, expire, now, None)
+    }
+
+    /// Signs and packs the fields.
+    pub(crate) fn seal(&self, user: &UserId, expire: Duration, now: UnixMillis, userbuf: Option<String>) -> String {
         let mut fields = Fields {
             ver: "2.0".to_owned(),
             identifier: user.as_str().to_owned(),
             sdk_app_id: self.sdk_app_id,
             expire: expire.as_secs(),
             time: now.seconds(),
-            userbuf: None,
+            userbuf,
             sig: String::new(),
         };
         fields.sig = STANDARD.encode(fields.mac(&self.key).finalize().into_bytes());
@@ -162,6 +173,22 @@ impl TicketKey {
 
     /// Checks a ticket of `user`; the first failure answers, in the order of [`SigError`]. Gives back when it expires.
     pub fn check(&self, ticket: &str, user: &UserId, now: UnixMillis) -> Result<UnixMillis, SigError> {
+        let fields = self.open(ticket)?;
+        if fields.userbuf.is_some() {
+            return Err(SigError::IsMapKey);
+        }
+        if fields.identifier != user.as_str() {
+            return Err(SigError::OtherUser);
+        }
+        let expires = fields.expires();
+        if expires <= now.seconds() {
+            return Err(SigError::Expired);
+        }
+        Ok(UnixMillis(expires.saturating_mul(1000)))
+    }
+
+    /// The fields of a ticket that this key has signed.
+    pub(crate) fn open(&self, ticket: &str) -> Result<Fields, SigError> {
         let fields = decode(ticket).ok_or(SigError::Undecodable)?;
         if fields.sdk_app_id != self.sdk_app_id {
             return Err(SigError::OtherApp);
@@ -169,17 +196,7 @@ impl TicketKey {
         let sig = STANDARD.decode(&fields.sig).map_err(|_| SigError::Forged)?;
         // Constant time: `verify_slice` does not stop at the first wrong byte.
         fields.mac(&self.key).verify_slice(&sig).map_err(|_| SigError::Forged)?;
-        if fields.userbuf.is_some() {
-            return Err(SigError::IsMapKey);
-        }
-        if fields.identifier != user.as_str() {
-            return Err(SigError::OtherUser);
-        }
-        let expires = fields.time.saturating_add(fields.expire);
-        if expires <= now.seconds() {
-            return Err(SigError::Expired);
-        }
-        Ok(UnixMillis(expires.saturating_mul(1000)))
+        Ok(fields)
     }
 }
 

@@ -61,7 +61,9 @@ fn request() -> impl Strategy<Value = Request> {
         call().prop_map(|call_id| Request::Ignore { call_id }),
         call().prop_map(|call_id| Request::Hangup { call_id }),
         call().prop_map(|call_id| Request::RoomAccess { call_id }),
-        (room(), any::<bool>()).prop_map(|(room_id, rejoin)| Request::EnterRoom { room_id, rejoin }),
+        (room(), any::<bool>(), option::of("[ -~]{0,300}")).prop_map(|(room_id, rejoin, key)| {
+            Request::EnterRoom { room_id, rejoin, private_map_key: key.map(Ticket) }
+        }),
         room().prop_map(|room_id| Request::LeaveRoom { room_id }),
         "\\PC{0,60}".prop_map(|sig| Request::RenewTicket { user_sig: Ticket(sig) }),
         Just(Request::SignOut {}),

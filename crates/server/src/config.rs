@@ -3,7 +3,13 @@
 //! Every place takes the same keys and the same text for each value, read by one function; what is wrong is refused
 //! with its key and, in a file, its line.
 
+pub mod keys;
+
+use crate::admin_keys::AdminKey;
+use crate::tc3::limit::DEFAULT_RATE;
 use crate::tokens::ApiKey;
+use keys::{Form, KEYS, Key};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,9 +24,6 @@ pub const DEFAULT_MEDIA: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4A
 /// The application that tickets are minted for unless another is configured.
 pub const DEFAULT_SDK_APP_ID: u64 = 1_400_000_000;
 
-/// LiveKit asks for secrets of 32 characters and more.
-const SECRET_LENGTH: usize = 32;
-
 /// Who carries the rooms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum RoomsKind {
@@ -29,6 +32,33 @@ pub enum RoomsKind {
     Embedded,
     /// A LiveKit deployment.
     LiveKit,
+}
+
+/// What the embedded rooms allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoomRules {
+    /// So many people enter a room where its maker says nothing else; 0: any number.
+    pub room_limit: u32,
+    /// So many joins in a second from one address; 0: any number.
+    pub join_rate: u32,
+    /// Administrators may unmute, too: LiveKit leaves it off, because nobody likes to be heard unawares.
+    pub remote_unmute: bool,
+    /// A member who is silent for so long is out.
+    pub member_timeout: Duration,
+    /// The same where the member's signal socket was closed, too.
+    pub closed_timeout: Duration,
+}
+
+impl Default for RoomRules {
+    fn default() -> Self {
+        Self {
+            room_limit: 0,
+            join_rate: 200,
+            remote_unmute: false,
+            member_timeout: Duration::from_secs(90),
+            closed_timeout: Duration::from_secs(5),
+        }
+    }
 }
 
 /// All that a server needs to know. Port 0 takes any free port.
@@ -53,6 +83,14 @@ pub struct Config {
     pub ticket_key: Option<String>,
     /// `http(s)://host[:port]` under which clients reach this server; the address that they used where absent.
     pub public_url: Option<url::Url>,
+    /// Keys of the administration API. More are kept in the data directory.
+    pub admin_keys: Vec<AdminKey>,
+    /// Requests a second of one action by one of those keys.
+    pub admin_rate: u32,
+    /// Rooms are entered with a PrivateMapKey only.
+    pub require_map_key: bool,
+    /// What the embedded rooms allow.
+    pub rules: RoomRules,
     /// How often clients are pinged.
     pub heartbeat: Duration,
 }
@@ -71,6 +109,10 @@ impl Default for Config {
             sdk_app_id: DEFAULT_SDK_APP_ID,
             ticket_key: None,
             public_url: None,
+            admin_keys: Vec::new(),
+            admin_rate: DEFAULT_RATE,
+            require_map_key: false,
+            rules: RoomRules::default(),
             heartbeat: Duration::from_secs(10),
         }
     }
@@ -117,7 +159,7 @@ pub enum ConfigError {
         why: String,
     },
     /// No such key.
-    #[error("line {line}: there is no key \"{key}\"; the keys are {known}", known = KEYS.join(", "))]
+    #[error("line {line}: there is no key \"{key}\"; the keys are {known}", known = names())]
     UnknownKey {
         /// From 1.
         line: usize,
@@ -134,90 +176,47 @@ pub enum ConfigError {
     },
 }
 
-/// Every key, as in the file. Flags are the same with `--`, variables in capitals with `AHOY_` and `_`.
-pub const KEYS: [&str; 9] =
-    ["listen", "media", "data-dir", "api-key", "sdk-app-id", "ticket-key", "public-url", "rooms", "livekit-url"];
-
-/// What one place says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Layer {
-    listen: Option<SocketAddr>,
-    media: Option<SocketAddr>,
-    data_dir: Option<PathBuf>,
-    api_keys: Vec<ApiKey>,
-    sdk_app_id: Option<u64>,
-    ticket_key: Option<TicketSecret>,
-    public_url: Option<url::Url>,
-    rooms: Option<RoomsKind>,
-    livekit_url: Option<url::Url>,
+fn names() -> String {
+    KEYS.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")
 }
 
-/// Kept from `Debug`.
-#[derive(Clone, PartialEq, Eq)]
-struct TicketSecret(String);
+/// What one place says: texts that their keys take.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Layer(BTreeMap<&'static str, Vec<String>>);
 
-impl std::fmt::Debug for TicketSecret {
+impl std::fmt::Debug for Layer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TicketSecret(…)")
+        // Names alone: some values are secrets.
+        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
 impl Layer {
-    /// Sets one key. `place` says where, for the refusal; values are not repeated there: some are secrets.
-    pub fn set(&mut self, key: &str, value: &str, place: &str) -> Result<(), ConfigError> {
+    /// Sets one key. `place` says where, for the refusal.
+    pub fn set(&mut self, name: &str, value: &str, place: &str) -> Result<(), ConfigError> {
         let bad = |why: &str| ConfigError::BadValue { place: place.to_owned(), why: why.to_owned() };
-        let address = || value.parse().map_err(|_| bad("an address is written ADDR:PORT, for example 127.0.0.1:7880"));
-        match key {
-            "listen" => self.listen = Some(address()?),
-            "media" => self.media = Some(address()?),
-            "data-dir" if value.is_empty() => return Err(bad("a directory is needed")),
-            "data-dir" => self.data_dir = Some(PathBuf::from(value)),
-            "api-key" => {
-                let (key, secret) = value.split_once(':').ok_or_else(|| bad("an API key is written KEY:SECRET"))?;
-                if key.is_empty() || secret.len() < SECRET_LENGTH {
-                    return Err(bad("an API key is written KEY:SECRET, with a secret of 32 or more characters"));
-                }
-                self.api_keys.push(ApiKey { key: key.to_owned(), secret: secret.to_owned() });
-            }
-            "sdk-app-id" => {
-                let id = value.parse().ok().filter(|id: &u64| *id > 0 && *id <= u64::from(u32::MAX));
-                self.sdk_app_id = Some(id.ok_or_else(|| bad("an application id is a number of 1 to 4294967295"))?);
-            }
-            "ticket-key" if value.len() < 8 => return Err(bad("a ticket key has 8 or more characters")),
-            "ticket-key" => self.ticket_key = Some(TicketSecret(value.to_owned())),
-            "public-url" => {
-                let url = url::Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-                self.public_url = Some(url.ok_or_else(|| bad("an address is written http://host or https://host"))?);
-            }
-            "rooms" => {
-                self.rooms = Some(match value {
-                    "embedded" => RoomsKind::Embedded,
-                    "livekit" => RoomsKind::LiveKit,
-                    _ => return Err(bad("the rooms are \"embedded\" or on \"livekit\"")),
-                });
-            }
-            "livekit-url" => {
-                let schemes = ["ws", "wss", "http", "https"];
-                let url = url::Url::parse(value).ok().filter(|url| schemes.contains(&url.scheme()) && url.has_host());
-                self.livekit_url = Some(url.ok_or_else(|| bad("an address is written ws://host or wss://host"))?);
-            }
-            _ => return Err(bad("there is no such key")),
+        let key = keys::find(name).ok_or_else(|| bad("there is no such key"))?;
+        (key.set)(&mut Config::default(), value).map_err(bad)?;
+        let values = self.0.entry(key.name).or_default();
+        if key.form != Form::List {
+            values.clear();
         }
+        values.push(value.to_owned());
         Ok(())
     }
 
-    /// Reads `AHOY_LISTEN` and so on. Several API keys are separated by spaces or commas.
+    /// Reads `AHOY_LISTEN` and so on.
     pub fn from_env(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut layer = Self::default();
         for key in KEYS {
-            let name = format!("AHOY_{}", key.replace('-', "_").to_uppercase());
-            let Some(value) = lookup(&name) else { continue };
-            if key == "api-key" {
+            let variable = key.variable();
+            let Some(value) = lookup(&variable) else { continue };
+            if key.form == Form::List {
                 for part in value.split([' ', ',']).filter(|part| !part.is_empty()) {
-                    layer.set(key, part, &name)?;
+                    layer.set(key.name, part, &variable)?;
                 }
             } else {
-                layer.set(key, &value, &name)?;
+                layer.set(key.name, &value, &variable)?;
             }
         }
         Ok(layer)
@@ -240,19 +239,20 @@ impl Layer {
         let mut layer = Self::default();
         for (key, value) in table.get_ref() {
             let (name, at) = (key.get_ref().as_ref(), line(key.span().start));
-            if !KEYS.contains(&name) {
+            let Some(known) = keys::find(name) else {
                 return Err(ConfigError::UnknownKey { line: at, key: name.to_owned() });
-            }
-            layer.set_value(name, value.get_ref(), &format!("line {at}, key \"{name}\""))?;
+            };
+            layer.set_value(known, value.get_ref(), &format!("line {at}, key \"{name}\""))?;
         }
         Ok(layer)
     }
 
-    fn set_value(&mut self, key: &str, value: &DeValue<'_>, place: &str) -> Result<(), ConfigError> {
+    fn set_value(&mut self, key: &Key, value: &DeValue<'_>, place: &str) -> Result<(), ConfigError> {
         match value {
-            DeValue::String(text) => self.set(key, text, place),
-            DeValue::Integer(number) if key == "sdk-app-id" => self.set(key, number.as_str(), place),
-            DeValue::Array(items) if key == "api-key" => {
+            DeValue::String(text) => self.set(key.name, text, place),
+            DeValue::Integer(number) if key.form == Form::Number => self.set(key.name, number.as_str(), place),
+            DeValue::Boolean(on) if key.form == Form::Switch => self.set(key.name, &on.to_string(), place),
+            DeValue::Array(items) if key.form == Form::List => {
                 items.iter().try_for_each(|item| self.set_value(key, item.get_ref(), place))
             }
             DeValue::Integer(_)
@@ -269,35 +269,23 @@ impl Layer {
 
     /// This layer over `lower`: what is said here counts. Lists are replaced, not joined.
     #[must_use]
-    pub fn over(self, lower: Self) -> Self {
-        Self {
-            listen: self.listen.or(lower.listen),
-            media: self.media.or(lower.media),
-            data_dir: self.data_dir.or(lower.data_dir),
-            api_keys: if self.api_keys.is_empty() { lower.api_keys } else { self.api_keys },
-            sdk_app_id: self.sdk_app_id.or(lower.sdk_app_id),
-            ticket_key: self.ticket_key.or(lower.ticket_key),
-            public_url: self.public_url.or(lower.public_url),
-            rooms: self.rooms.or(lower.rooms),
-            livekit_url: self.livekit_url.or(lower.livekit_url),
-        }
+    pub fn over(self, mut lower: Self) -> Self {
+        lower.0.extend(self.0);
+        lower
     }
 
     /// The whole, with defaults for what nobody said.
     #[must_use]
     pub fn finish(self) -> Config {
-        Config {
-            listen: self.listen.unwrap_or(DEFAULT_LISTEN),
-            media: self.media.unwrap_or(DEFAULT_MEDIA),
-            data_dir: self.data_dir.unwrap_or_else(default_data_dir),
-            api_keys: self.api_keys,
-            sdk_app_id: self.sdk_app_id.unwrap_or(DEFAULT_SDK_APP_ID),
-            ticket_key: self.ticket_key.map(|secret| secret.0),
-            public_url: self.public_url,
-            rooms: self.rooms.unwrap_or_default(),
-            livekit_url: self.livekit_url,
-            ..Config::default()
+        let mut config = Config::default();
+        for key in KEYS {
+            for value in self.0.get(key.name).into_iter().flatten() {
+                // Only what the key takes got in here.
+                let taken = (key.set)(&mut config, value);
+                debug_assert_eq!(taken, Ok(()), "{}", key.name);
+            }
         }
+        config
     }
 }
 
@@ -327,10 +315,32 @@ mod tests {
     fn api_keys_come_as_a_list_in_every_place() {
         let pairs = format!("a:{SECRET} b:{SECRET}");
         let env = Layer::from_env(|name| (name == "AHOY_API_KEY").then(|| pairs.clone())).unwrap();
-        assert_eq!(env.api_keys.len(), 2);
+        assert_eq!(env.clone().finish().api_keys.len(), 2);
         let file = Layer::from_toml(&format!("api-key = [\"a:{SECRET}\", \"b:{SECRET}\"]")).unwrap();
-        assert_eq!(file.api_keys, env.api_keys);
+        assert_eq!(file, env);
         assert!(!format!("{file:?}").contains(SECRET));
+    }
+
+    #[test]
+    fn admin_keys_come_as_a_list_in_every_place() {
+        let env = Layer::from_env(|name| (name == "AHOY_ADMIN_KEY").then(|| "a:secret-of-a, b:secret-of-b".to_owned()));
+        let file = Layer::from_toml("admin-key = [\"a:secret-of-a\", \"b:secret-of-b\"]\nadmin-rate = 50\n").unwrap();
+        assert_eq!(file.clone().finish().admin_keys, env.unwrap().finish().admin_keys);
+        assert!(!format!("{file:?}").contains("secret-of"));
+        let mut flags = Layer::default();
+        flags.set("admin-key", "c:colons:are:fine", "--admin-key").unwrap();
+        let config = flags.over(file).finish();
+        assert_eq!(config.admin_keys[0].secret_key, "colons:are:fine");
+        assert_eq!((config.admin_keys.len(), config.admin_rate), (1, 50));
+    }
+
+    #[test]
+    fn a_switch_is_off_unless_said_and_can_be_said_off() {
+        assert!(!Layer::default().finish().require_map_key);
+        let file = Layer::from_toml("require-map-key = true").unwrap();
+        assert!(file.clone().finish().require_map_key);
+        let env = Layer::from_env(|name| (name == "AHOY_REQUIRE_MAP_KEY").then(|| "false".to_owned())).unwrap();
+        assert!(!env.over(file).finish().require_map_key);
     }
 
     #[test]
@@ -351,8 +361,18 @@ mod tests {
             ("ticket-key = 5", "line 1, key \"ticket-key\""),
             ("media = [", "line 1:"),
             ("public-url = \"ftp://x\"", "line 1, key \"public-url\""),
+            ("member-timeout = 0", "line 1, key \"member-timeout\""),
+            ("admin-key = \"nocolon\"", "line 1, key \"admin-key\""),
+            ("admin-key = [\"a b:12345678\"]", "line 1, key \"admin-key\""),
+            ("admin-key = \"a:short\"", "line 1, key \"admin-key\""),
+            ("admin-rate = 0", "line 1, key \"admin-rate\""),
+            ("require-map-key = \"perhaps\"", "line 1, key \"require-map-key\""),
+            ("require-map-key = 1", "line 1, key \"require-map-key\""),
             ("rooms = \"zoom\"", "line 1, key \"rooms\""),
             ("livekit-url = \"127.0.0.1:7880\"", "line 1, key \"livekit-url\""),
+            ("room-limit = -1", "line 1, key \"room-limit\""),
+            ("join-rate = true", "line 1, key \"join-rate\""),
+            ("remote-unmute = \"perhaps\"", "line 1, key \"remote-unmute\""),
         ] {
             let error = Layer::from_toml(text).unwrap_err().to_string();
             assert!(error.starts_with(start), "{text}: {error}");

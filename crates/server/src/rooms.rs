@@ -75,7 +75,7 @@ pub async fn start_configured(config: Config, tokens: Arc<Tokens>) -> anyhow::Re
         RoomsKind::Embedded if config.livekit_url.is_some() => {
             anyhow::bail!("livekit-url is for rooms on LiveKit: say rooms livekit, too")
         }
-        RoomsKind::Embedded => Ok(Box::new(embedded::Embedded::start(config.media, tokens)?)),
+        RoomsKind::Embedded => Ok(Box::new(embedded::Embedded::start(config.media, config.rules, tokens)?)),
         RoomsKind::LiveKit => {
             let url = config.livekit_url.context("rooms on LiveKit need its address (livekit-url)")?;
             let key = config.api_keys.into_iter().next().context("rooms on LiveKit need its API key (api-key)")?;

@@ -1,9 +1,9 @@
 //! The secrets that a server makes for itself at its first start, and keeps.
 
+use crate::private;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 
 const FILE: &str = "secrets.toml";
@@ -28,7 +28,7 @@ impl Secrets {
     /// Reads the secrets of a data directory; makes directory and secrets where they are missing. Both are for their
     /// owner's eyes only.
     pub fn load(data_dir: &Path) -> Result<Self> {
-        make_private_dir(data_dir)?;
+        private::make_dir(data_dir)?;
         let path = data_dir.join(FILE);
         match fs::read_to_string(&path) {
             Ok(text) => toml::from_str(&text).with_context(|| format!("{} is damaged", path.display())),
@@ -38,13 +38,10 @@ impl Secrets {
     }
 
     fn generate(path: &Path, data_dir: &Path) -> Result<Self> {
-        let secrets = Self { ticket_key: random_hex(), room_secret: random_hex() };
+        let secrets = Self { ticket_key: private::random_hex(), room_secret: private::random_hex() };
         // Written whole under another name, then linked: a second process that starts at the same moment reads either
         // nothing or all of it, and the first one to arrive wins.
-        let fresh = data_dir.join(format!(".{FILE}.{}", random_hex()));
-        let mut file = private_file(&fresh).with_context(|| format!("{} cannot be written", fresh.display()))?;
-        file.write_all(toml::to_string(&secrets)?.as_bytes())?;
-        file.sync_all()?;
+        let fresh = private::write_beside(path, toml::to_string(&secrets)?.as_bytes())?;
         let linked = fs::hard_link(&fresh, path);
         fs::remove_file(&fresh)?;
         match linked {
@@ -53,30 +50,6 @@ impl Secrets {
             Err(error) => Err(error).with_context(|| format!("{} cannot be written", path.display())),
         }
     }
-}
-
-fn random_hex() -> String {
-    let bytes: [u8; 32] = rand::random();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn private_file(path: &Path) -> std::io::Result<fs::File> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
-fn make_private_dir(path: &Path) -> Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).with_context(|| format!("{} cannot be made", path.display()))
 }
 
 #[cfg(test)]

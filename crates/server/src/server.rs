@@ -1,15 +1,22 @@
 //! The server as a whole: starts its planes, says where it listens, and stops them in order.
 
+use crate::admin_keys::AdminKeys;
+use crate::audit::{Audit, room_service};
 use crate::config::{Config, RoomsKind};
 use crate::plane::{Plane, socket};
+use crate::records::Records;
 use crate::rooms::{Carrier, Rooms};
 use crate::secrets::Secrets;
 use crate::store::Store;
+use crate::tc3::{self, limit::Limit};
 use crate::tokens::{ApiKey, Tokens};
 use anyhow::{Context as _, Result};
+use axum::middleware::from_fn_with_state;
 use axum::serve::ListenerExt as _;
-use protocol::UserId;
+use call::switchboard::Settings;
+use parking_lot::Mutex;
 use protocol::usersig::TicketKey;
+use protocol::{Privileges, RoomId, UserId};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -29,8 +36,10 @@ pub struct Server {
     http_addr: SocketAddr,
     public_url: Option<url::Url>,
     ticket_key: Arc<TicketKey>,
+    tokens: Arc<Tokens>,
     carrier: Box<dyn Carrier>,
     plane: Plane,
+    records: Records,
     stop: watch::Sender<bool>,
     http: Option<JoinHandle<()>>,
 }
@@ -55,19 +64,25 @@ impl Server {
     {
         let secrets = Secrets::load(&config.data_dir)?;
         let store = Store::open(&config.data_dir)?;
+        let audit = Audit::open(&config.data_dir)?;
         let ticket_key = Arc::new(ticket_key(&config, &secrets));
-        let tokens = Arc::new(Tokens::new(minting_key(&config, secrets.room_secret), &config.api_keys));
+        let tokens = Tokens::open(minting_key(&config, secrets.room_secret), &config.api_keys, &config.data_dir)
+            .map(Arc::new)?;
 
         let listener = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("cannot listen on {} (HTTP and WebSocket)", config.listen))?;
         let http_addr = listener.local_addr()?;
-        let carrier = make(config.clone(), tokens).await?;
+        let carrier = make(config.clone(), Arc::clone(&tokens)).await?;
+        let records = Records::start(&config.data_dir, carrier.rooms())?;
         let (stop, stopped) = watch::channel(false);
-        let (plane, input) = Plane::start(store, carrier.rooms(), config.heartbeat, stopped.clone())?;
+        let settings = Settings { heartbeat: config.heartbeat, map_key_required: config.require_map_key };
+        let (plane, input) = Plane::start(store, carrier.rooms(), settings, stopped.clone())?;
         let door = socket::Door {
             input,
             ticket_key: Arc::clone(&ticket_key),
+            map_key_required: config.require_map_key,
+            rooms: carrier.rooms(),
             heartbeat: config.heartbeat,
             stop: stopped.clone(),
             next_conn: Arc::new(AtomicU64::new(1)),
@@ -75,13 +90,34 @@ impl Server {
             fallback_host: http_addr.to_string(),
             public_url: config.public_url.clone(),
         };
+        let admin = tc3::Admin {
+            rooms: carrier.rooms(),
+            keys: AdminKeys::new(config.admin_keys, &config.data_dir),
+            records: records.reader(),
+            audit: audit.clone(),
+            limit: Arc::new(Mutex::new(Limit::new(config.admin_rate))),
+            sdk_app_id: config.sdk_app_id,
+            hosts: public_hosts(config.public_url.as_ref()),
+        };
+        let watch = room_service::Watch { audit, tokens: Arc::clone(&tokens) };
         let app = axum::Router::new()
             .route("/healthz", axum::routing::get(|| async { "ok\n" }))
             .merge(socket::router(door))
-            .merge(carrier.router());
+            .merge(tc3::router(admin))
+            .merge(carrier.router().layer(from_fn_with_state(watch, room_service::watch)));
         let http = tokio::spawn(serve(listener, app, stopped));
         tracing::info!(http = %http_addr, media = ?carrier.media_addr(), "serving");
-        Ok(Self { http_addr, public_url: config.public_url, ticket_key, carrier, plane, stop, http: Some(http) })
+        Ok(Self {
+            http_addr,
+            public_url: config.public_url,
+            ticket_key,
+            tokens,
+            carrier,
+            plane,
+            records,
+            stop,
+            http: Some(http),
+        })
     }
 
     /// Where HTTP and WebSocket are served.
@@ -123,6 +159,12 @@ impl Server {
         self.ticket_key.mint(user, expire, SystemTime::now().into())
     }
 
+    /// A key with which `user` may do `privileges` in `room` (PrivateMapKey).
+    #[must_use]
+    pub fn mint_map_key(&self, user: &UserId, room: &RoomId, privileges: Privileges, expire: Duration) -> String {
+        self.ticket_key.mint_map_key(user, room, privileges, expire, SystemTime::now().into())
+    }
+
     /// Stops: no new connections, sockets closed, store closed, rooms gone. Calls go on after the next start.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
@@ -133,6 +175,8 @@ impl Server {
         }
         self.plane.join().await;
         self.carrier.shutdown().await;
+        self.records.shutdown().await;
+        self.tokens.close();
     }
 }
 
@@ -140,6 +184,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         // Dropped without a shutdown: everything ends by itself, a little later.
         self.stop.send_replace(true);
+        self.tokens.close();
     }
 }
 
@@ -170,9 +215,20 @@ async fn serve(listener: TcpListener, app: axum::Router, mut stopped: watch::Rec
             tracing::debug!(%error, "TCP_NODELAY");
         }
     });
+    // Rooms count joins by address.
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
     if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop).await {
         tracing::error!(%error, "HTTP has stopped");
     }
+}
+
+/// The host that administrators sign where a proxy puts another one into their requests.
+fn public_hosts(url: Option<&url::Url>) -> Arc<[String]> {
+    let host = |url: &url::Url| {
+        let host = url.host_str()?;
+        Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+    };
+    url.and_then(host).into_iter().collect()
 }
 
 /// A wildcard address as seen from this machine.

@@ -3,7 +3,7 @@
 //! All changes of one input go into one transaction. Each row carries a version and is only replaced where it still has
 //! the version that this process wrote: a second writer is noticed, never overwritten.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use call::switchboard::{Change, Stored};
 use protocol::UserId;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
@@ -16,6 +16,11 @@ const FILE: &str = "ahoy.sqlite";
 
 /// Raised with every change of the tables; a newer file is refused.
 const SCHEMA: i64 = 1;
+
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS calls (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL);";
 
 /// The open store. One process at a time holds it.
 #[derive(Debug)]
@@ -43,32 +48,7 @@ impl Table {
 impl Store {
     /// Opens the store of a data directory, making it where it is missing.
     pub fn open(data_dir: &Path) -> Result<Self> {
-        let path = data_dir.join(FILE);
-        let db = Connection::open(&path).with_context(|| format!("{} cannot be opened", path.display()))?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-        }
-        let in_use = || format!("{} is in use by another server", path.display());
-        db.busy_timeout(std::time::Duration::from_millis(500))?;
-        db.pragma_update(None, "locking_mode", "EXCLUSIVE").with_context(in_use)?;
-        // NORMAL: survives the death of the process; a power cut may cost the last moments, not the file.
-        db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).with_context(in_use)?;
-        db.pragma_update(None, "synchronous", "NORMAL")?;
-        db.execute_batch(
-            "BEGIN IMMEDIATE;
-             CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY) WITHOUT ROWID;
-             CREATE TABLE IF NOT EXISTS calls (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL);
-             CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL);
-             COMMIT;",
-        )
-        .with_context(in_use)?;
-        let schema: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if schema > SCHEMA {
-            bail!("{} was written by a newer version", path.display());
-        }
-        db.pragma_update(None, "user_version", SCHEMA)?;
+        let db = crate::sqlite::open(&data_dir.join(FILE), TABLES, SCHEMA)?;
         Ok(Self { db, versions: BTreeMap::new() })
     }
 

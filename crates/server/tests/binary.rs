@@ -10,20 +10,10 @@ use tokio_tungstenite::tungstenite::Message;
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ahoy-server"));
-    for key in [
-        "LISTEN",
-        "MEDIA",
-        "DATA_DIR",
-        "API_KEY",
-        "SDK_APP_ID",
-        "TICKET_KEY",
-        "PUBLIC_URL",
-        "CONFIG",
-        "ROOMS",
-        "LIVEKIT_URL",
-    ] {
-        command.env_remove(format!("AHOY_{key}"));
+    for key in server::config::keys::KEYS {
+        command.env_remove(key.variable());
     }
+    command.env_remove("AHOY_CONFIG");
     command
 }
 
@@ -36,9 +26,14 @@ struct Serving {
 
 impl Serving {
     fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    fn start_with(data: &Path, more: &[&str]) -> Self {
         let mut child = program()
             .args(["serve", "--listen", "127.0.0.1:0", "--media", "127.0.0.1:0", "--data-dir"])
             .arg(data)
+            .args(more)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -53,6 +48,10 @@ impl Serving {
             }
         }
         serving
+    }
+
+    fn http(&self) -> String {
+        self.ready["http"].as_str().unwrap().to_owned()
     }
 
     fn interrupt(mut self, signal: &str) -> (std::process::ExitStatus, String) {
@@ -76,19 +75,28 @@ fn ticket(data: &Path, user: &str) -> Output {
     program().args(["ticket", user, "--expire", "60", "--data-dir"]).arg(data).output().unwrap()
 }
 
-async fn first_answer(http: &str, user: &str, ticket: &str) -> Value {
+/// The answer to a hello, and to a request after it.
+async fn answers(http: &str, user: &str, ticket: &str, request: Option<Value>) -> Vec<Value> {
     let (mut socket, _) = tokio_tungstenite::connect_async(format!("ws://{http}/call/v1")).await.unwrap();
-    let hello =
-        json!({"type": "hello", "versions": [1], "userId": user, "userSig": ticket, "deviceId": "d"}).to_string();
-    socket.send(Message::text(hello)).await.unwrap();
-    loop {
-        let Message::Text(text) = socket.next().await.unwrap().unwrap() else { continue };
-        let message: Value = serde_json::from_str(&text).unwrap();
-        // The heartbeat may come first.
-        if message["type"] != "ping" {
-            return message;
-        }
+    let hello = json!({"type": "hello", "versions": [1], "userId": user, "userSig": ticket, "deviceId": "d"});
+    let mut answers = Vec::new();
+    for message in std::iter::once(hello).chain(request) {
+        socket.send(Message::text(message.to_string())).await.unwrap();
+        answers.push(loop {
+            if let Message::Text(text) = socket.next().await.unwrap().unwrap() {
+                let answer: Value = serde_json::from_str(&text).unwrap();
+                // The heartbeat may come first.
+                if answer["type"] != "ping" {
+                    break answer;
+                }
+            }
+        });
     }
+    answers
+}
+
+async fn first_answer(http: &str, user: &str, ticket: &str) -> Value {
+    answers(http, user, ticket, None).await.remove(0)
 }
 
 #[cfg(unix)]
@@ -136,6 +144,87 @@ fn wrong_settings_are_refused_with_their_name_and_place() {
     assert!(refused(program().args(["ticket", "not a user"])).contains("user id"));
 }
 
+/// What is said to a token at the rooms' door.
+async fn at_the_door(http: &str, token: &str) -> (u16, String) {
+    let answer = reqwest::get(format!("http://{http}/rtc/validate?access_token={token}")).await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_token_of_somebody_removed_stays_void_when_the_server_is_killed_and_starts_again() {
+    use livekit_token::{AccessToken, VideoGrants};
+    const SECRET: &str = "a-secret-of-this-test-long-enough";
+    let dir = tempfile::tempdir().unwrap();
+    let options = ["--api-key", &format!("boss:{SECRET}")];
+    let signed = |grants| AccessToken::with_api_key("boss", SECRET).with_identity("alice").with_grants(grants).to_jwt();
+    let room = || VideoGrants { room: "n:7".to_owned(), ..VideoGrants::default() };
+    let shown = signed(VideoGrants { room_join: true, ..room() }).unwrap();
+    let admin = signed(VideoGrants { room_admin: true, ..room() }).unwrap();
+
+    let serving = Serving::start_with(dir.path(), &options);
+    let http = serving.http();
+    assert_eq!(at_the_door(&http, &shown).await.0, 200);
+    let (mut socket, _) =
+        tokio_tungstenite::connect_async(format!("ws://{http}/rtc?access_token={shown}")).await.unwrap();
+    assert!(matches!(socket.next().await.unwrap().unwrap(), Message::Binary(_)), "she is in");
+    let remove = reqwest::Client::new()
+        .post(format!("http://{http}/twirp/livekit.RoomService/RemoveParticipant"))
+        .bearer_auth(&admin)
+        .json(&json!({"room": "n:7", "identity": "alice"}));
+    assert!(remove.send().await.unwrap().status().is_success());
+    let (status, why) = at_the_door(&http, &shown).await;
+    assert!(status == 401 && why.contains("void"), "{status} {why}");
+    serving.interrupt("-KILL");
+
+    let serving = Serving::start_with(dir.path(), &options);
+    let (status, why) = at_the_door(&serving.http(), &shown).await;
+    assert!(status == 401 && why.contains("void"), "{status} {why}");
+    // Removal is no ban: a token that was signed later opens the same room.
+    let later = signed(VideoGrants { room_join: true, can_publish: Some(true), ..room() }).unwrap();
+    assert_eq!(at_the_door(&serving.http(), &later).await.0, 200);
+}
+
+#[test]
+fn a_key_for_a_room_is_minted_and_wrong_wishes_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mint =
+        |args: &[&str]| program().args(["map-key", "alice"]).args(args).arg("--data-dir").arg(dir.path()).output();
+    let secret = String::from_utf8(ticket(dir.path(), "alice").stdout).unwrap();
+    for args in [&["--room", "7"][..], &["--str-room", "lobby", "--privileges", "42", "--expire", "60"]] {
+        let minted = mint(args).unwrap();
+        assert!(minted.status.success(), "{}", String::from_utf8_lossy(&minted.stderr));
+        let minted = String::from_utf8(minted.stdout).unwrap();
+        assert!(minted.trim().len() > 100 && minted != secret);
+    }
+    let wrong: [&[&str]; 5] = [
+        &[],
+        &["--room", "0"],
+        &["--str-room", "caf\u{e9}"],
+        &["--room", "7", "--str-room", "7"],
+        &["--room", "7", "--privileges", "256"],
+    ];
+    for args in wrong {
+        let refused = mint(args).unwrap();
+        assert!(!refused.status.success() && refused.stdout.is_empty(), "{args:?}");
+    }
+}
+
+#[tokio::test]
+async fn where_keys_are_required_a_minted_one_opens_its_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let serving = Serving::start_with(dir.path(), &["--require-map-key"]);
+    let minted = program().args(["map-key", "alice", "--str-room", "lobby", "--data-dir"]).arg(dir.path()).output();
+    let key = String::from_utf8(minted.unwrap().stdout).unwrap();
+    let ticket = String::from_utf8(ticket(dir.path(), "alice").stdout).unwrap();
+    for (key, answer) in [(Some(key.trim()), json!("reply")), (None, json!("error"))] {
+        let params = json!({"roomId": {"strRoomId": "lobby"}, "privateMapKey": key});
+        let request = json!({"type": "request", "id": 1, "method": "enterRoom", "params": params});
+        let answered = answers(&serving.http(), "alice", ticket.trim(), Some(request)).await;
+        assert_eq!(answered[1]["type"], answer, "{answered:?}");
+    }
+}
+
 #[test]
 fn a_port_that_is_taken_is_named() {
     let dir = tempfile::tempdir().unwrap();
@@ -144,4 +233,43 @@ fn a_port_that_is_taken_is_named() {
     let output = program().args(["serve", "--listen", &addr, "--data-dir"]).arg(dir.path()).output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && told.contains(&addr), "{told}");
+}
+
+fn told(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn keys_of_administrators_are_made_listed_and_revoked_and_it_is_written_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let key = |words: &[&str]| program().arg("admin-key").args(words).arg("--data-dir").arg(&data).output().unwrap();
+    let audit =
+        |words: &[&str]| told(&program().arg("audit").args(words).arg("--data-dir").arg(&data).output().unwrap());
+    assert_eq!(audit(&[]), "");
+    let made = told(&key(&["create", "support"]));
+    let (id, secret) = made.trim().split_once(':').unwrap();
+    assert_eq!((id, secret.len()), ("support", 64));
+    assert!(!key(&["create", "support"]).status.success());
+    assert!(!key(&["create", "two words"]).status.success());
+    told(&key(&["create", "night-shift"]));
+    told(&key(&["revoke", "night-shift"]));
+    assert!(!key(&["revoke", "night-shift"]).status.success());
+    let listed = told(&key(&["list"]));
+    assert!(listed.starts_with("support  made 2") && listed.lines().count() == 1, "{listed}");
+    let lines = audit(&[]);
+    let acts: Vec<_> = lines
+        .lines()
+        .map(|line| line.split(' ').nth(3).unwrap().to_owned() + line.split(' ').nth(4).unwrap())
+        .collect();
+    assert_eq!(acts, ["CreateAdminKeysupport:", "CreateAdminKeynight-shift:", "RevokeAdminKeynight-shift:"]);
+    let last: Value = serde_json::from_str(&audit(&["--last", "1", "--json"])).unwrap();
+    assert_eq!(
+        (&last["act"], &last["api"], &last["result"]),
+        (&json!("RevokeAdminKey"), &json!("local"), &json!("ok"))
+    );
+    for text in [listed, lines, audit(&["--json"])] {
+        assert!(!text.contains(secret), "{text}");
+    }
 }

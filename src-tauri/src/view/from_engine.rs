@@ -53,9 +53,13 @@ impl From<api::Stage> for StageView {
     fn from(stage: api::Stage) -> Self {
         match stage {
             api::Stage::Idle => Self::Idle,
-            api::Stage::Calling { call, callees, media, ringing } => {
-                Self::Calling { call: call.into(), callees: text(&callees), media: media.into(), ringing }
-            }
+            api::Stage::Calling { call, callees, media, ringing, ring_until } => Self::Calling {
+                call: call.into(),
+                callees: text(&callees),
+                media: media.into(),
+                ringing,
+                ring_until: ring_until.map(epoch_ms),
+            },
             api::Stage::Incoming { call, caller, others, media } => {
                 Self::Incoming { call: call.into(), caller: caller.into(), others: text(&others), media: media.into() }
             }
@@ -134,7 +138,7 @@ impl From<api::Person> for PersonView {
 impl From<api::Presence> for PresenceView {
     fn from(presence: api::Presence) -> Self {
         match presence {
-            api::Presence::Ringing => Self::Ringing,
+            api::Presence::Ringing { until } => Self::Ringing { until: until.map(epoch_ms) },
             api::Presence::Connecting => Self::Connecting,
             api::Presence::In => Self::In,
             api::Presence::Reconnecting => Self::Reconnecting,

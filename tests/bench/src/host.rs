@@ -23,6 +23,7 @@ pub struct Host {
     _display: Process,
     number: String,
     runtime: PathBuf,
+    file: PathBuf,
 }
 
 impl Host {
@@ -36,10 +37,13 @@ impl Host {
         let sound = start_sound(&runtime)?;
         let file = folder.join("voice.wav");
         std::fs::write(&file, spoken(pitch, 60))?;
-        let mut speak = Command::new("paplay");
-        speak.arg("--server").arg(socket(&runtime)).args(["--device", "mouth"]).arg(&file);
-        let voice = Process::start("paplay", speak.stdout(Stdio::null()).stderr(Stdio::null()))?;
-        Ok(Self { _voice: voice, _sound: sound, _display: display, number, runtime })
+        let voice = speak(&runtime, &file)?;
+        Ok(Self { _voice: voice, _sound: sound, _display: display, number, runtime, file })
+    }
+
+    /// Says it all once more, for a minute, until the process is dropped.
+    pub fn speak(&self) -> Result<Process> {
+        speak(&self.runtime, &self.file)
     }
 
     /// Makes this the machine that a program runs on.
@@ -138,24 +142,44 @@ fn start_sound(runtime: &Path) -> Result<Process> {
     Ok(sound)
 }
 
+/// Plays a file into the microphone.
+fn speak(runtime: &Path, file: &Path) -> Result<Process> {
+    let mut command = Command::new("paplay");
+    command.arg("--server").arg(socket(runtime)).args(["--device", "mouth"]).arg(file);
+    Process::start("paplay", command.stdout(Stdio::null()).stderr(Stdio::null()))
+}
+
 /// A WAV file that noise suppression takes for a voice: a buzz of this pitch with gliding formants, in syllables of a
 /// quarter of a second.
 fn spoken(pitch: f32, seconds: u32) -> Vec<u8> {
     const HARMONICS: u8 = 24;
+    /// Formants glide slowly: to follow them each millisecond is enough.
+    const GLIDE: u32 = RATE / 1000;
     let mut samples = Vec::new();
     let mut phase = 0.0_f32;
+    let mut weights = [0.0_f32; HARMONICS as usize];
     for n in 0..RATE * seconds {
         let t = n as f32 / RATE as f32;
         let frequency = pitch * (1.0 + 0.12 * (TAU * 0.7 * t).sin());
         phase = (phase + frequency / RATE as f32).fract();
-        let formants = [450.0 + 250.0 * (TAU * 1.3 * t).sin(), 1500.0 + 600.0 * (TAU * 0.9 * t).sin()];
-        let loudness = |hertz: f32| formants.iter().map(|f| (-((hertz - f) / 250.0).powi(2)).exp()).sum::<f32>() + 0.05;
+        if n % GLIDE == 0 {
+            weigh(&mut weights, frequency, t);
+        }
         let buzz: f32 =
-            (1..=HARMONICS).map(f32::from).map(|k| loudness(k * frequency) * (TAU * k * phase).sin() / k.sqrt()).sum();
+            (1..=HARMONICS).zip(weights).map(|(k, weight)| weight * (TAU * f32::from(k) * phase).sin()).sum();
         let syllable = (TAU * 2.0 * t).sin().max(0.0).sqrt();
         samples.push((buzz * syllable * 6000.0).clamp(-32_000.0, 32_000.0) as i16);
     }
     wav(&samples)
+}
+
+/// How loud each harmonic of `frequency` is after `t` seconds: two formants glide over them.
+fn weigh(weights: &mut [f32], frequency: f32, t: f32) {
+    let formants = [450.0 + 250.0 * (TAU * 1.3 * t).sin(), 1500.0 + 600.0 * (TAU * 0.9 * t).sin()];
+    let loudness = |hertz: f32| formants.iter().map(|f| (-((hertz - f) / 250.0).powi(2)).exp()).sum::<f32>() + 0.05;
+    for (weight, k) in weights.iter_mut().zip(1_u8..) {
+        *weight = loudness(f32::from(k) * frequency) / f32::from(k).sqrt();
+    }
 }
 
 /// One channel of 16-bit samples as a RIFF file.

@@ -1,7 +1,7 @@
 //! A server with a directory of its own.
 
 use anyhow::{Context, Result};
-use protocol::{RoomId, UserId};
+use protocol::{Privileges, RoomId, UserId};
 use server::tokens::ApiKey;
 use server::{Config, Server};
 use std::time::Duration;
@@ -19,12 +19,17 @@ pub struct House {
 }
 
 impl House {
-    /// Starts it on any free ports of loopback.
+    /// Starts it on any free ports of loopback; it finds lost connections within a second or two.
     pub async fn open() -> Result<Self> {
         Self::open_with(|_| ()).await
     }
 
-    /// The same with other settings.
+    /// Starts it with a heartbeat of so long.
+    pub async fn open_beating(heartbeat: Duration) -> Result<Self> {
+        Self::open_with(|config| config.heartbeat = heartbeat).await
+    }
+
+    /// Starts it with other settings.
     pub async fn open_with(change: impl FnOnce(&mut Config)) -> Result<Self> {
         // What happened, for whoever looks into a failure: RUST_LOG=debug.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
@@ -74,6 +79,11 @@ impl House {
     /// A ticket for somebody.
     pub fn ticket(&self, user: &UserId) -> String {
         self.server.mint_ticket(user, Duration::from_secs(600))
+    }
+
+    /// A key for a room.
+    pub fn key(&self, user: &UserId, room: &RoomId, bits: u32) -> String {
+        self.server.mint_map_key(user, room, Privileges(bits), Duration::from_secs(600))
     }
 
     /// RoomService's RemoveParticipant.

@@ -2,8 +2,10 @@
 
 Usage: peer.py URL TOKEN one|two [h264|vp8|vp9|av1|none] [TONE_HZ]
 
-Writes one JSON object a line. Reads commands on standard input: `data TEXT`, `lossy TEXT`, `mute`, `unmute`, `cut` (the
-signal socket breaks and is resumed), `again TOKEN` (leaves and joins anew, receiving only), `leave`.
+Writes one JSON object a line. Reads commands on standard input: `data TEXT`, `lossy TEXT`, `whisper IDENTITY TEXT`, `mute`,
+`unmute`, `name TEXT`, `metadata TEXT`, `attributes JSON`, `subscribe`, `unsubscribe` (from everything there is), `cut` (the
+signal socket breaks and is resumed), `full` (everything breaks, and the client joins anew), `again TOKEN` (leaves and joins
+anew, receiving only), `leave`.
 """
 
 import asyncio
@@ -122,7 +124,43 @@ def watch(room, start, done):
     def _(packet):
         by = packet.participant.identity if packet.participant else None
         kind = "reliable" if packet.kind == rtc.DataPacketKind.KIND_RELIABLE else "lossy"
-        say("data", by=by, kind=kind, text=packet.data.decode())
+        say("data", by=by, kind=kind, text=packet.data.decode(), topic=packet.topic or None)
+
+    @room.on("track_unpublished")
+    def _(publication, participant):
+        say("unpublished", by=participant.identity, sid=publication.sid)
+
+    @room.on("local_track_subscribed")
+    def _(track):
+        say("first_subscriber", sid=track.sid)
+
+    @room.on("room_metadata_changed")
+    def _(old, new):
+        say("room_metadata", text=new)
+
+    @room.on("participant_metadata_changed")
+    def _(participant, old, new):
+        say("metadata", by=participant.identity, text=new)
+
+    @room.on("participant_name_changed")
+    def _(participant, old, new):
+        say("name", by=participant.identity, text=new)
+
+    @room.on("participant_attributes_changed")
+    def _(changed, participant):
+        say("attributes", by=participant.identity, changed=changed, all=dict(participant.attributes))
+
+    @room.on("participant_permissions_changed")
+    def _(participant, permissions):
+        say("permissions", by=participant.identity, publish=permissions.can_publish, subscribe=permissions.can_subscribe)
+
+    @room.on("connection_quality_changed")
+    def _(participant, quality):
+        say("quality", by=participant.identity if participant else None, quality=str(quality))
+
+    @room.on("token_refreshed")
+    def _():
+        say("token")
 
     @room.on("reconnecting")
     def _():
@@ -186,12 +224,28 @@ async def main():
                 await room.local_participant.publish_data(rest, reliable=True)
             elif verb == "lossy":
                 await room.local_participant.publish_data(rest, reliable=False)
+            elif verb == "whisper":
+                who, _, text = rest.partition(" ")
+                await room.local_participant.publish_data(text, destination_identities=[who], topic="whisper")
+            elif verb in ("name", "metadata", "attributes"):
+                change = getattr(room.local_participant, f"set_{verb}")
+                try:
+                    await change(json.loads(rest) if verb == "attributes" else rest)
+                    say("changed", what=verb)
+                except Exception as error:
+                    say("refused", what=verb, why=str(error))
+            elif verb in ("subscribe", "unsubscribe"):
+                for participant in room.remote_participants.values():
+                    for publication in participant.track_publications.values():
+                        publication.set_subscribed(verb == "subscribe")
             elif verb == "mute":
                 microphone.mute()
             elif verb == "unmute":
                 microphone.unmute()
             elif verb == "cut":
                 await room.simulate_scenario(rtc.SimulateScenarioKind.SIMULATE_SIGNAL_RECONNECT)
+            elif verb == "full":
+                await room.simulate_scenario(rtc.SimulateScenarioKind.SIMULATE_FULL_RECONNECT)
             elif verb == "again":
                 rejoining = True
                 await room.disconnect()

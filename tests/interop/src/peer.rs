@@ -10,10 +10,13 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{OnceCell, mpsc};
 
 /// Nothing that is waited for takes this long, even on a loaded machine.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Our own engine is asked for its numbers this often.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// A voice is reported twice a second while it is received: this long without a report, and it is not.
+const REPORT_GAP: Duration = Duration::from_secs(4);
 
 /// Lines not read yet. When full, the reader waits, and the client after it.
 const LINE_CAPACITY: usize = 4_096;
@@ -49,17 +52,17 @@ pub struct Peer {
     seen: Vec<Value>,
 }
 
-fn here() -> &'static Path {
+pub(crate) fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Where the Python environment lives: beside cargo's own output.
-fn environment() -> PathBuf {
+pub(crate) fn environment() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     target.unwrap_or_else(|| here().join("../../target")).join("interop")
 }
 
-async fn set_up() -> Result<()> {
+pub(crate) async fn set_up() -> Result<()> {
     static DONE: OnceCell<()> = OnceCell::const_new();
     DONE.get_or_try_init(|| async {
         let status = Command::new(here().join("setup")).arg(environment()).status().await?;
@@ -231,6 +234,38 @@ impl Peer {
                 && value["by"] == by
                 && value["rms"].as_f64().unwrap_or_default() > 500.0
                 && hz.is_none_or(|hz| (pitch - hz).abs() < 20.0)
+        })
+        .await
+    }
+
+    /// Waits until nothing of the voice of `by` is heard any more: silence is reported, or nothing is for a while.
+    pub async fn hears_silence(&mut self, by: &str) -> Result<()> {
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        let mut quiet_since = tokio::time::Instant::now();
+        while tokio::time::Instant::now() < deadline {
+            match tokio::time::timeout_at(quiet_since + REPORT_GAP, self.lines.recv()).await {
+                Ok(Some(value)) => {
+                    let is_voice = value["event"] == "audio" && value["by"] == by;
+                    let is_silent = value["rms"].as_f64().is_some_and(|rms| rms < 50.0);
+                    self.seen.push(value);
+                    if is_voice && is_silent {
+                        return Ok(());
+                    }
+                    if is_voice {
+                        quiet_since = tokio::time::Instant::now();
+                    }
+                }
+                Ok(None) => bail!("{} ended before {by} fell silent", self.name),
+                Err(_) => return Ok(()),
+            }
+        }
+        bail!("{} still hears {by}; last {:?}", self.name, self.tail())
+    }
+
+    /// Waits until a voice of `by` is heard that was not there at the last report.
+    pub async fn hears_again(&mut self, by: &str) -> Result<Value> {
+        self.wait_new(&format!("the voice of {by} again"), |value| {
+            value["event"] == "audio" && value["by"] == by && value["rms"].as_f64().unwrap_or_default() > 500.0
         })
         .await
     }

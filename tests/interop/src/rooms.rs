@@ -3,14 +3,17 @@
 use anyhow::{Result, bail};
 use livekit_token::{AccessToken, VideoGrants};
 use serde_json::Value;
+use server::config::RoomRules;
 use server::rooms::embedded::Embedded;
 use server::rooms::{Carrier as _, Rooms};
 use server::tokens::{ApiKey, Tokens};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-const KEY: &str = "devkey";
-const SECRET: &str = "a secret of the interop tests, long enough";
+/// The API key that the server knows.
+pub const KEY: &str = "devkey";
+/// Its secret.
+pub const SECRET: &str = "a secret of the interop tests, long enough";
 
 /// Rooms on loopback, on free ports.
 pub struct TestServer {
@@ -29,11 +32,16 @@ impl Drop for TestServer {
 impl TestServer {
     /// Starts one.
     pub async fn start() -> Result<Self> {
+        Self::start_with(RoomRules::default()).await
+    }
+
+    /// Starts one with other rules.
+    pub async fn start_with(rules: RoomRules) -> Result<Self> {
         let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".into());
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
         let own = ApiKey { key: "own".into(), secret: "the server's own secret, long enough too".into() };
         let tokens = Arc::new(Tokens::new(own, &[ApiKey { key: KEY.into(), secret: SECRET.into() }]));
-        let embedded = Embedded::start(SocketAddr::from(([127, 0, 0, 1], 0)), tokens)?;
+        let embedded = Embedded::start(SocketAddr::from(([127, 0, 0, 1], 0)), rules, tokens)?;
         let (rooms, router) = (embedded.rooms(), embedded.router());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let addr = listener.local_addr()?;
@@ -51,7 +59,13 @@ impl TestServer {
 
     /// A token signed with the configured API key.
     pub fn token(&self, room: &str, identity: &str) -> Result<String> {
-        let grants = VideoGrants { room_join: true, room: room.into(), ..VideoGrants::default() };
+        self.token_with(room, identity, |_| {})
+    }
+
+    /// The same with other grants.
+    pub fn token_with(&self, room: &str, identity: &str, change: impl FnOnce(&mut VideoGrants)) -> Result<String> {
+        let mut grants = VideoGrants { room_join: true, room: room.into(), ..VideoGrants::default() };
+        change(&mut grants);
         self.sign(identity, grants)
     }
 

@@ -52,10 +52,13 @@ export const devices: DevicesView = {
   preview: null,
 };
 
+/** Before and after calls. */
+const idle: DevicesView = { ...devices, microphoneOn: false, cameraOn: false };
+
 export const base: View = {
   session: { kind: 'online', user: ME },
   stage: { kind: 'idle' },
-  devices,
+  devices: idle,
   remembered: null,
   host: { kind: 'off' },
   version: '0.1.0',
@@ -128,7 +131,7 @@ const planning: View = {
           quality,
           picture,
           microphone: user !== 'emi',
-          presence: user === 'grace' ? { kind: 'ringing' } : { kind: 'in' },
+          presence: user === 'grace' ? { kind: 'ringing', until: NOW + 12_000 } : { kind: 'in' },
         }),
       ),
     ],
@@ -233,13 +236,13 @@ export const states: GalleryState[] = [
     title: 'No device',
     view: {
       ...base,
-      devices: { ...devices, microphones: [], trouble: [{ device: 'microphone', refusal: noMicrophone }] },
+      devices: { ...idle, microphones: [], trouble: [{ device: 'microphone', refusal: noMicrophone }] },
     },
   },
   {
     id: 'start-denied',
     title: 'Permission denied',
-    view: { ...base, devices: { ...devices, trouble: [{ device: 'camera', refusal: denied }] } },
+    view: { ...base, devices: { ...idle, trouble: [{ device: 'camera', refusal: denied }] } },
   },
   {
     id: 'start-hosting',
@@ -271,7 +274,7 @@ export const states: GalleryState[] = [
     view: {
       ...base,
       devices: camera,
-      stage: { kind: 'calling', call: 'c1', callees: ['bob'], media: 'video', ringing: false },
+      stage: { kind: 'calling', call: 'c1', callees: ['bob'], media: 'video', ringing: false, ringUntil: null },
     },
     waiting: [6],
   },
@@ -281,21 +284,25 @@ export const states: GalleryState[] = [
     view: {
       ...base,
       devices: camera,
-      stage: { kind: 'calling', call: 'c1', callees: ['bob'], media: 'video', ringing: true },
+      stage: { kind: 'calling', call: 'c1', callees: ['bob'], media: 'video', ringing: true, ringUntil: NOW + 24_000 },
     },
   },
   {
     id: 'calling-voice',
     title: 'Ringing, voice',
-    view: { ...base, stage: { kind: 'calling', call: 'c1', callees: ['bob'], media: 'voice', ringing: true } },
+    view: {
+      ...base,
+      devices: { ...devices, cameraOn: false },
+      stage: { kind: 'calling', call: 'c1', callees: ['bob'], media: 'voice', ringing: true, ringUntil: NOW + 24_000 },
+    },
   },
   {
     id: 'calling-camera-off',
     title: 'Ringing, camera off',
     view: {
       ...base,
-      devices: { ...devices, cameraOn: false, microphoneOn: false },
-      stage: { kind: 'calling', call: 'c1', callees: ['bob'], media: 'video', ringing: true },
+      devices: idle,
+      stage: { kind: 'calling', call: 'c1', callees: ['bob'], media: 'video', ringing: true, ringUntil: NOW + 24_000 },
     },
   },
 

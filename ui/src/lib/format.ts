@@ -8,6 +8,12 @@ export function elapsed(seconds: number): string {
   return whole < 3600 ? minutes : `${Math.floor(whole / 3600)}:${minutes}`;
 }
 
+/** `0:12`: what is left, begun seconds counted whole. */
+export function remaining(seconds: number): string {
+  const whole = Math.max(0, Math.ceil(seconds));
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, '0')}`;
+}
+
 /** `12 seconds`, `1 minute`, `31 minutes`, `1 hour 5 minutes`: as part of a sentence. */
 export function duration(seconds: number): string {
   const count = (n: number, unit: string) => `${n} ${unit}${n === 1 ? '' : 's'}`;

@@ -51,7 +51,7 @@ export function ended(view: EndedView, me: string): EndedWords {
   switch (view.kind) {
     case 'call': {
       const began = view.seconds !== null;
-      const text = began ? `The call lasted ${duration(view.seconds ?? 0)}. ${DEVICES_OFF}` : DEVICES_OFF;
+      const text = began ? `The call lasted ${duration(view.seconds ?? 0)}.` : '';
       return { headline: callHeadline(view.reason, view.by, view.with, me, began), text, tone: 'quiet', code: null };
     }
     case 'room': {
@@ -60,18 +60,18 @@ export function ended(view: EndedView, me: string): EndedWords {
         const who = view.by ? view.by : 'An administrator';
         return {
           headline: 'You were removed from the room',
-          text: `${who} removed you ${after}. ${DEVICES_OFF}`,
+          text: `${who} removed you ${after}.`,
           tone: 'critical',
           code: null,
         };
       }
       if (view.reason === 'dismissed') {
-        const text = `It was closed for everyone ${after}. ${DEVICES_OFF}`;
+        const text = `It was closed for everyone ${after}.`;
         return { headline: 'The room was dismissed', text, tone: 'warn', code: null };
       }
       return {
         headline: 'You left the room',
-        text: `You were in it for ${duration(view.seconds)}. ${DEVICES_OFF}`,
+        text: `You were in it for ${duration(view.seconds)}.`,
         tone: 'quiet',
         code: null,
       };
@@ -79,7 +79,7 @@ export function ended(view: EndedView, me: string): EndedWords {
     case 'failed':
       return {
         headline: 'The call could not go on',
-        text: `${sentence(view.refusal)} ${DEVICES_OFF}`,
+        text: sentence(view.refusal),
         tone: 'warn',
         code: view.refusal.code,
       };

@@ -37,8 +37,9 @@ impl CallSession {
                 }
                 self.report(Event::OnUserJoin { user_id });
             }
-            Push::UserLeft { user_id, .. } => {
+            Push::UserLeft { user_id, reason, .. } => {
                 self.forget(&user_id);
+                self.outputs.push_back(Output::PeerLeft { user: user_id.clone(), reason });
                 self.report(Event::OnUserLeave { user_id });
             }
             Push::UserRejected { user_id, .. } => {

@@ -386,13 +386,14 @@ impl CallSession {
         self.request(Request::RoomAccess { call_id })
     }
 
-    /// A token for a room by its id. `rejoin`: the same membership goes on, refused to one who was removed.
-    pub fn enter_room(&mut self, room: RoomId, rejoin: bool) -> Result<RequestId, Refusal> {
+    /// A token for a room by its id. `rejoin`: the same membership goes on, refused to one who was removed. `key`: a
+    /// PrivateMapKey, where the server asks for one.
+    pub fn enter_room(&mut self, room: RoomId, rejoin: bool, key: Option<Ticket>) -> Result<RequestId, Refusal> {
         self.signed_in()?;
         if self.call != CallState::Idle {
             return Err(Refusal::because(Code::WrongState, "A call is under way."));
         }
-        self.request(Request::EnterRoom { room_id: room, rejoin })
+        self.request(Request::EnterRoom { room_id: room, rejoin, private_map_key: key })
     }
 
     /// The room entered by [`Self::enter_room`] was left.

@@ -3,7 +3,8 @@
 use super::state::EndedCall;
 use protocol::message::Reply;
 use protocol::{
-    CallId, CallMediaType, CallRole, ClientMessage, Event, ExitReason, Refusal, RequestId, RoomAccess, RoomId,
+    CallEndReason, CallId, CallMediaType, CallRole, ClientMessage, Event, ExitReason, Refusal, RequestId, RoomAccess,
+    RoomId, UserId,
 };
 
 /// One thing to do. Do them in the order in which they come, and finish each before the next: a call's end is reported
@@ -23,6 +24,14 @@ pub enum Output {
     },
     /// Report this.
     Event(Event),
+    /// Somebody left the call; the event follows. The room's own word of it travels on another socket and may be later,
+    /// also too late: what is known of the room has to be reported first.
+    PeerLeft {
+        /// Who.
+        user: UserId,
+        /// Why.
+        reason: CallEndReason,
+    },
     /// The caller may connect to the room already while it rings, without sending any media. Optional for the body.
     PrepareRoom(Entry),
     /// Enter the room of the call that begins, and send media.

@@ -1,5 +1,6 @@
 //! What a device knows: the state of its link to the server and of its one call.
 
+use super::RING_SLACK;
 use protocol::{CallEndReason, CallId, CallMediaType, CallRole, Refusal, RequestId, RoomId, UserId};
 use std::time::Instant;
 
@@ -197,6 +198,17 @@ impl CallState {
             Self::Live(live) => Some(&live.call),
             Self::Ending(ending) => Some(&ending.silent.call),
         }
+    }
+
+    /// Until when it rings, here or at the others, unless somebody answers.
+    #[must_use]
+    pub fn ring_until(&self) -> Option<Instant> {
+        let until = match self {
+            Self::Outgoing(outgoing) => outgoing.until,
+            Self::Incoming(incoming) => incoming.until,
+            Self::Idle | Self::Placing(_) | Self::Live(_) | Self::Ending(_) => return None,
+        };
+        until.checked_sub(RING_SLACK)
     }
 
     /// The moment at which the state ends by itself.

@@ -11,6 +11,7 @@ mod rooms;
 mod sessions;
 mod store;
 
+pub use requests::Entry;
 pub use rooms::RoomsEvent;
 pub use sessions::{DeviceSession, SignIn};
 pub use store::{Change, Stored};
@@ -18,7 +19,9 @@ pub use store::{Change, Stored};
 use crate::call::{Call, CallOutput, Departure, Phase, To};
 use ids::Ids;
 use protocol::message::Seq;
-use protocol::{CallId, DeviceId, ExitReason, Push, Refusal, RequestId, RoomId, ServerMessage, UnixMillis, UserId};
+use protocol::{
+    CallId, DeviceId, ExitReason, Privileges, Push, Refusal, RequestId, RoomId, ServerMessage, UnixMillis, UserId,
+};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -39,11 +42,13 @@ const PUT_OUT_LIMIT: usize = 10_000;
 pub struct Settings {
     /// Announced to clients.
     pub heartbeat: Duration,
+    /// Rooms are entered with a PrivateMapKey only.
+    pub map_key_required: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { heartbeat: Duration::from_secs(10) }
+        Self { heartbeat: Duration::from_secs(10), map_key_required: false }
     }
 }
 
@@ -88,8 +93,8 @@ pub struct Switchboard {
     /// Of everyone who is in a call or rung by one.
     call_by_user: BTreeMap<UserId, CallId>,
     calls_by_room: BTreeMap<RoomId, BTreeSet<CallId>>,
-    /// Who entered a room by its id.
-    guests: BTreeSet<(RoomId, UserId)>,
+    /// Who entered a room by its id, and what they may do there.
+    guests: BTreeMap<(RoomId, UserId), Privileges>,
     /// Who was put out of a room and has not freshly entered it since.
     put_out: BTreeMap<(RoomId, UserId), ExitReason>,
     dirty: store::Dirty,
@@ -110,7 +115,7 @@ impl Switchboard {
             calls: BTreeMap::new(),
             call_by_user: BTreeMap::new(),
             calls_by_room: BTreeMap::new(),
-            guests: BTreeSet::new(),
+            guests: BTreeMap::new(),
             put_out: BTreeMap::new(),
             dirty: store::Dirty::default(),
             outputs: VecDeque::new(),

@@ -5,9 +5,19 @@ use crate::call::{Call, Departure};
 use crate::session::check_placement;
 use protocol::message::{PlaceCall, Reply};
 use protocol::{
-    CallId, Code, DeviceId, ExitReason, Refusal, Request, RequestId, RoomId, ServerMessage, UnixMillis, UserId,
+    CallId, Code, DeviceId, ExitReason, Privileges, Refusal, Request, RequestId, RoomId, ServerMessage, UnixMillis,
+    UserId,
 };
 use std::collections::BTreeSet;
+
+/// What the body found out about a wish to enter a room, where keys are required.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// What the key allows, or what is wrong with it.
+    pub key: Result<Privileges, Refusal>,
+    /// Whether the room exists.
+    pub exists: bool,
+}
 
 /// A call that may be placed: the answer, and what happens once the answer is out.
 struct Placed {
@@ -60,8 +70,8 @@ impl Switchboard {
                 let result = self.room_access(&user, &call_id);
                 self.answer(conn, &name, id, result);
             }
-            Request::EnterRoom { room_id, rejoin } => {
-                let result = self.enter_room(&user, room_id, rejoin);
+            Request::EnterRoom { room_id, rejoin, private_map_key: _ } => {
+                let result = self.enter_room(&user, room_id, rejoin, self.keyless());
                 self.answer(conn, &name, id, result);
             }
             Request::LeaveRoom { room_id } => {
@@ -74,6 +84,35 @@ impl Switchboard {
                 self.drop_session(&name, Departure::SignedOut, now);
             }
         }
+    }
+
+    /// The request `enterRoom` where keys are required, with its key checked.
+    pub fn handle_enter(
+        &mut self,
+        conn: ConnId,
+        id: RequestId,
+        (room, rejoin): (RoomId, bool),
+        entry: Entry,
+        now: UnixMillis,
+    ) {
+        let Some(name) = self.session_by_conn.get(&conn).cloned() else { return };
+        if self.answered_before(conn, &name, id) {
+            return;
+        }
+        let Some(session) = self.sessions.get(&name) else { return };
+        let user = session.user.clone();
+        let result = if session.ticket_expires <= now {
+            Err(Code::SigExpired.into())
+        } else {
+            self.enter_room(&user, room, rejoin, entry)
+        };
+        self.answer(conn, &name, id, result);
+    }
+
+    /// An entry that no key was looked at for.
+    fn keyless(&self) -> Entry {
+        let key = if self.settings.map_key_required { Err(Code::NoPrivilege.into()) } else { Ok(Privileges::ALL) };
+        Entry { key, exists: true }
     }
 
     /// A request sent again after a resume: gets its old answer, nothing happens twice.
@@ -115,7 +154,7 @@ impl Switchboard {
         let room = answer.room_id.clone()?;
         match &answer.call_id {
             Some(call) => self.entitled(&user, call, &room),
-            None => self.guests.contains(&(room.clone(), user.clone())).then_some((room, user)),
+            None => self.guests.contains_key(&(room.clone(), user.clone())).then_some((room, user)),
         }
     }
 
@@ -147,6 +186,11 @@ impl Switchboard {
         }
         if self.call_by_user.contains_key(user) {
             return Err(Refusal::because(Code::WrongState, "Another call is under way."));
+        }
+        if self.settings.map_key_required && wish.room_id.is_some() {
+            // Else a call would be the way into any room without a key.
+            let message = "Where rooms need keys, the server chooses the room of a call.";
+            return Err(Refusal::because(Code::NoPrivilege, message));
         }
         let busy = |callee: &&UserId| self.call_by_user.contains_key(*callee);
         let busy: BTreeSet<_> = wish.callee_id_list.iter().filter(busy).cloned().collect();
@@ -184,7 +228,7 @@ impl Switchboard {
         }
     }
 
-    fn enter_room(&mut self, user: &UserId, room: RoomId, rejoin: bool) -> Result<Reply, Refusal> {
+    fn enter_room(&mut self, user: &UserId, room: RoomId, rejoin: bool, entry: Entry) -> Result<Reply, Refusal> {
         if self.call_by_user.contains_key(user) {
             return Err(Refusal::because(Code::WrongState, "A call is under way."));
         }
@@ -194,9 +238,20 @@ impl Switchboard {
             Some(_) if rejoin => return Err(Code::UserRemoved.into()),
             Some(_) | None => {}
         }
+        // A membership that goes on keeps what it was allowed: its key may have expired since.
+        let kept = self.guests.get(&membership).copied().filter(|_| rejoin);
+        let privileges = kept.map_or(entry.key, Ok)?;
+        if !entry.exists && !privileges.allow(Privileges::CREATE) {
+            return Err(Code::NoCreatePrivilege.into());
+        }
+        if !privileges.allow(Privileges::ENTER) {
+            return Err(Code::NoEnterPrivilege.into());
+        }
         self.put_out.remove(&membership);
-        self.guests.insert(membership);
-        self.outputs.push_back(Output::OpenRoom(room.clone()));
+        self.guests.insert(membership, privileges);
+        if privileges.allow(Privileges::CREATE) {
+            self.outputs.push_back(Output::OpenRoom(room.clone()));
+        }
         Ok(Reply { room_id: Some(room), ..Reply::default() })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{PUT_OUT_LIMIT, Switchboard};
 use crate::call::{RoomNews, To};
-use protocol::{CallId, ExitReason, Push, RoomId, UnixMillis, UserId};
+use protocol::{CallId, ExitReason, Privileges, Push, RoomId, UnixMillis, UserId};
 use std::collections::BTreeSet;
 
 /// Something happened in a room. Rooms and people that the call plane does not know are none of its business: the body
@@ -60,7 +60,7 @@ impl Switchboard {
         }
         let guest = (room.clone(), user.clone());
         match news {
-            RoomNews::Removed { by } if self.guests.remove(&guest) => {
+            RoomNews::Removed { by } if self.guests.remove(&guest).is_some() => {
                 let push = Push::RoomExit { room_id: room, reason: ExitReason::Removed, by };
                 self.deliver(&To::User(user), &push, now);
             }
@@ -79,7 +79,7 @@ impl Switchboard {
             }
             self.with_call(&id, now, |call| call.handle_dismissed(by, now));
         }
-        let guests: Vec<_> = self.guests.iter().filter(|(at, _)| at == room).cloned().collect();
+        let guests: Vec<_> = self.guests.keys().filter(|(at, _)| at == room).cloned().collect();
         for guest in guests {
             self.guests.remove(&guest);
             self.mark_put_out(room, &guest.1, ExitReason::Dismissed);
@@ -109,9 +109,22 @@ impl Switchboard {
     /// Whether somebody has a right to be in a room now.
     #[must_use]
     pub fn belongs(&self, room: &RoomId, user: &UserId) -> bool {
+        self.in_call_of(room, user) || self.guests.contains_key(&(room.clone(), user.clone()))
+    }
+
+    /// What somebody may do in a room: all of it in the room of their call, what their key says in one that they
+    /// entered by its id.
+    #[must_use]
+    pub fn privileges(&self, room: &RoomId, user: &UserId) -> Privileges {
+        if self.in_call_of(room, user) {
+            return Privileges::ALL;
+        }
+        self.guests.get(&(room.clone(), user.clone())).copied().unwrap_or(Privileges::NONE)
+    }
+
+    fn in_call_of(&self, room: &RoomId, user: &UserId) -> bool {
         let call = self.call_by_user.get(user).and_then(|call| self.calls.get(call));
         call.is_some_and(|call| call.room() == room && call.party(user).is_some_and(crate::call::Party::is_in))
-            || self.guests.contains(&(room.clone(), user.clone()))
     }
 
     fn calls_in(&self, room: &RoomId) -> Vec<CallId> {

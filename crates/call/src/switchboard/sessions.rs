@@ -228,7 +228,7 @@ impl Switchboard {
             names.remove(name);
             if names.is_empty() {
                 self.sessions_by_user.remove(&session.user);
-                self.guests.retain(|(_, guest)| *guest != session.user);
+                self.guests.retain(|(_, guest), _| *guest != session.user);
             }
         }
         if let Some(conn) = session.conn {

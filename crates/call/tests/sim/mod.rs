@@ -503,7 +503,7 @@ impl World {
                     }
                 }
                 Output::Done { result: Err(refusal), .. } => self.devices[at].seen.push(Seen::Refused(refusal.code)),
-                Output::Done { .. } | Output::PrepareRoom(_) | Output::Over(_) => {}
+                Output::Done { .. } | Output::PeerLeft { .. } | Output::PrepareRoom(_) | Output::Over(_) => {}
                 Output::Event(event) => self.devices[at].seen.push(Seen::Event(event)),
                 Output::EnterRoom(entry) => {
                     self.devices[at].room = Some(entry.room.clone());

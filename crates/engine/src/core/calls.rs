@@ -7,10 +7,10 @@ use crate::call_socket::{CallSocket, SocketInput};
 use crate::room::Renewal;
 use call::CallSession;
 use call::session::{CallState, Entry, Identity, Link, Output};
-use protocol::message::{PlaceCall, Reply as CallReply};
-use protocol::{CallId, CallMediaType, Code, Event, ExitReason, RequestId, RoomId, UserId};
+use protocol::message::{PlaceCall, Reply as CallReply, Ticket};
+use protocol::{CallEndReason, CallId, CallMediaType, Code, Event, ExitReason, LeaveReason, RequestId, RoomId, UserId};
 use room::client::Purpose;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
 
 /// Signing in must be answered within this time; longer than one lost connection attempt, shorter than patience.
@@ -25,7 +25,7 @@ pub(super) enum Waiting {
     /// A fresh token for the room that this device is in.
     Access(oneshot::Sender<Renewal>),
     /// Entering a room by its id.
-    Room { room: RoomId, asked_at: Instant, reply: Reply },
+    Room { room: RoomId, key: Option<Secret>, asked_at: Instant, reply: Reply },
 }
 
 impl Core {
@@ -92,6 +92,15 @@ impl Core {
             self.obey(output).await;
         }
         self.note_link();
+        self.note_ring();
+    }
+
+    fn note_ring(&mut self) {
+        let Some(call) = self.signed_in.as_ref().map(|signed_in| signed_in.calls.call()) else { return };
+        let (Some(id), Some(until)) = (call.call_id(), call.ring_until()) else { return };
+        if self.ring.as_ref().is_none_or(|(known, _)| known != id) {
+            self.ring = Some((id.clone(), SystemTime::now() + until.saturating_duration_since(Instant::now())));
+        }
     }
 
     async fn obey(&mut self, output: Output) {
@@ -119,6 +128,7 @@ impl Core {
                     self.report_entered();
                 }
             }
+            Output::PeerLeft { user, reason } => self.note_left(user, room_reason(reason)),
             Output::PrepareRoom(entry) => self.prepare(entry),
             Output::EnterRoom(entry) => self.begin(entry),
             Output::LeaveRoom { call } => self.leave_call(&call).await,
@@ -189,24 +199,30 @@ impl Core {
                 let _ = reply.send(answer);
             }
             Waiting::Access(reply) => {
+                let no_way_in = || Renewal::Refused(Code::RoomEnterFailed.number());
                 let renewal = match result {
                     Ok(CallReply { access: Some(access), .. }) => access
                         .url
                         .parse()
-                        .map_or(Renewal::Refused, |url| Renewal::Granted { url, token: Secret(access.token) }),
-                    Ok(_) | Err(_) => Renewal::Refused,
+                        .map_or_else(|_| no_way_in(), |url| Renewal::Granted { url, token: Secret(access.token) }),
+                    Ok(_) => no_way_in(),
+                    Err(refusal) => Renewal::Refused(refusal.code),
                 };
                 // The session has stopped waiting.
                 let _ = reply.send(renewal);
             }
-            Waiting::Room { room, asked_at, reply } => {
+            Waiting::Room { room, key, asked_at, reply } => {
                 let answer = match result {
-                    Ok(CallReply { access: Some(access), .. }) => self.enter_with(room, asked_at, &access),
+                    Ok(CallReply { access: Some(access), .. }) => self.enter_with(room, key, asked_at, &access),
                     Ok(_) => Err(refuse(Code::RoomEnterFailed, "The server's answer names no way in.")),
                     Err(refusal) => Err(own_refusal(&refusal)),
                 };
                 if let Err(refusal) = &answer {
+                    if let Some(signed_in) = &mut self.signed_in {
+                        signed_in.calls.set_occupied(false);
+                    }
                     self.report(Event::OnEnterRoom { result: i64::from(refusal.code) });
+                    self.report(Event::OnError { code: refusal.code, message: refusal.message.clone() });
                     self.release_devices().await;
                 }
                 let _ = reply.send(answer);
@@ -244,6 +260,10 @@ impl Core {
             room_id: room,
             group_id: String::new(),
         };
+        if self.membership.as_ref().is_some_and(|m| !matches!(m.what, What::Call(_))) || self.is_entering() {
+            let _ = reply.send(Err(refuse(Code::WrongState, "Leave the room first.")));
+            return;
+        }
         let placed = self.calls().and_then(|calls| calls.place(call, Instant::now()).map_err(|r| own_refusal(&r)));
         match placed {
             Ok(id) => {
@@ -305,15 +325,20 @@ impl Core {
         }
     }
 
-    pub(super) fn enter_room(&mut self, room: RoomId, camera: bool, reply: Reply) {
-        if self.membership.is_some() {
+    pub(super) fn enter_room(&mut self, room: RoomId, camera: bool, key: Option<Secret>, reply: Reply) {
+        if self.membership.is_some() || self.is_entering() {
             let _ = reply.send(Err(refuse(Code::WrongState, "Leave the room first.")));
             return;
         }
-        let asked = self.calls().and_then(|calls| calls.enter_room(room.clone(), false).map_err(|r| own_refusal(&r)));
+        let ticket = key.clone().map(|key| Ticket(key.0));
+        let asked = self.calls().and_then(|calls| {
+            let asked = calls.enter_room(room.clone(), false, ticket).map_err(|refusal| own_refusal(&refusal));
+            calls.set_occupied(asked.is_ok());
+            asked
+        });
         match asked {
             Ok(id) => {
-                self.waiting.insert(id, Waiting::Room { room, asked_at: Instant::now(), reply });
+                self.waiting.insert(id, Waiting::Room { room, key, asked_at: Instant::now(), reply });
                 self.start_afresh(camera);
                 self.open_devices();
             }
@@ -387,7 +412,23 @@ impl Core {
     }
 }
 
-/// How people write a room.
+/// Why somebody left the room, as their end of the call tells.
+fn room_reason(reason: CallEndReason) -> LeaveReason {
+    match reason {
+        CallEndReason::Offline => LeaveReason::TimedOut,
+        CallEndReason::EndByServer => LeaveReason::Removed,
+        CallEndReason::Unknown
+        | CallEndReason::Hangup
+        | CallEndReason::Reject
+        | CallEndReason::NoResponse
+        | CallEndReason::LineBusy
+        | CallEndReason::Canceled
+        | CallEndReason::OtherDeviceAccepted
+        | CallEndReason::OtherDeviceReject => LeaveReason::Left,
+    }
+}
+
+/// How people write a room: a name of digits alone stands in quotes, because without them it is a number.
 pub(super) trait RoomName {
     fn to_string_for_people(&self) -> String;
 }
@@ -396,6 +437,7 @@ impl RoomName for RoomId {
     fn to_string_for_people(&self) -> String {
         match self {
             Self::Number(number) => number.to_string(),
+            Self::Text(text) if text.bytes().all(|b| b.is_ascii_digit()) => format!("\"{text}\""),
             Self::Text(text) => text.clone(),
         }
     }

@@ -1,6 +1,6 @@
 //! The room that this device is in (or leaves): who is there, what comes from them, how well.
 
-use crate::api::{Figures as ShownFigures, Presence};
+use crate::api::{Figures as ShownFigures, Presence, Secret};
 use crate::incoming::Road;
 use crate::report::{RemoteReport, Report};
 use crate::room::{Figures, Kind, Member, MembershipId, RoomCommand, RoomHandle, ServerQuality};
@@ -20,8 +20,8 @@ const LEFT_TILE_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
     Call(CallId),
-    /// Entered by its id, by way of the call plane.
-    Room(RoomId),
+    /// Entered by its id, by way of the call plane; with this PrivateMapKey, which is shown again at a rejoin.
+    Room(RoomId, Option<Secret>),
     /// Entered with a token.
     Token,
 }
@@ -45,6 +45,8 @@ pub(super) struct Remote {
     pub(super) picture: bool,
     pub(super) reconnecting: bool,
     pub(super) left: Option<(LeaveReason, Instant)>,
+    /// Their leaving was reported; they have not entered again since.
+    pub(super) leave_told: bool,
     pub(super) streams: Vec<Stream>,
     pub(super) receiver: Option<Arc<Receiver>>,
     pub(super) server_quality: Option<ServerQuality>,
@@ -59,6 +61,11 @@ pub(super) struct Remote {
 }
 
 impl Remote {
+    /// Entered, and not said to have left since.
+    pub(super) fn is_in(&self) -> bool {
+        self.present && !self.leave_told
+    }
+
     pub(super) fn level(&self) -> u8 {
         self.receiver.as_ref().map_or(self.server_level, |receiver| receiver.level())
     }
@@ -169,8 +176,11 @@ impl Membership {
         }
         for (user, member) in members {
             let remote = self.remotes.entry(user.clone()).or_default();
-            (remote.present, remote.voice, remote.picture) = (true, member.voice, member.picture);
-            remote.left = None;
+            // The list may be older than the call plane's word that they left.
+            if !remote.leave_told {
+                (remote.present, remote.voice, remote.picture) = (true, member.voice, member.picture);
+                remote.left = None;
+            }
         }
     }
 

@@ -26,7 +26,7 @@ use calls::Waiting;
 use media::picture::DecodingSink;
 use media::{DeviceEvent, DeviceKind, DeviceList, FrameSink, I420, Picture, PictureId};
 use membership::Membership;
-use protocol::{Event, ExitReason, RequestId, UserId};
+use protocol::{CallId, Event, ExitReason, RequestId, UserId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -73,6 +73,8 @@ pub(crate) struct Core {
     leaving: BTreeMap<MembershipId, Membership>,
     next_membership: u64,
     next_picture: u32,
+    /// Until when the present call rings, on the wall clock: fixed once, so that a snapshot differs only where something changed.
+    ring: Option<(CallId, SystemTime)>,
     /// When the local user accepted; of the call that begins.
     accepted_at: Option<Instant>,
     ended: Option<Ended>,
@@ -170,6 +172,7 @@ pub(crate) async fn run(
         leaving: BTreeMap::new(),
         next_membership: 1,
         next_picture: 1,
+        ring: None,
         accepted_at: None,
         ended: None,
         put_out: None,
@@ -259,13 +262,13 @@ impl Core {
             Intent::Reject => self.end_ring(reply, |calls, now| calls.reject(now)),
             Intent::Ignore => self.end_ring(reply, |calls, now| calls.ignore(now)),
             Intent::Hangup => self.hangup(reply),
-            Intent::EnterRoom { room, camera } => self.enter_room(room, camera, reply),
+            Intent::EnterRoom { room, camera, key } => self.enter_room(room, camera, key, reply),
             Intent::EnterRoomByToken { url, token, camera } => {
                 let answer = self.enter_by_token(url, token, camera);
                 let _ = reply.send(answer);
             }
             Intent::ExitRoom => {
-                let _ = reply.send(self.exit_room());
+                let _ = reply.send(self.exit_room().await);
             }
             Intent::Microphone(on) => {
                 self.microphone_wanted = on;

@@ -7,11 +7,14 @@ use crate::api::{Answer, Ended, Refusal, Secret};
 use crate::incoming::{self, IncomingEvent};
 use crate::outgoing::{self, OutgoingEvent};
 use crate::report::Report;
-use crate::room::{Kind, Member, MembershipId, RemoteTrack, Renewal, RoomCommand, RoomConfig, RoomEvent, RoomHandle};
+use crate::room::{
+    Denied, Kind, Member, MembershipId, RemoteTrack, Renewal, RoomCommand, RoomConfig, RoomEvent, RoomHandle,
+};
 use base64::Engine as _;
 use media::{DeviceChoice, DeviceKind};
 use protocol::event::DeviceInfo;
-use protocol::{Code, Event, ExitReason, RoomAccess, RoomId, UserId};
+use protocol::message::Ticket;
+use protocol::{Code, Event, ExitReason, LeaveReason, RoomAccess, RoomId, UserId};
 use room::client::{Ending, Happened, Purpose};
 use std::sync::Arc;
 use std::time::Instant;
@@ -37,6 +40,7 @@ impl Core {
             url,
             token,
             purpose,
+            times: self.config.times,
             renewable: what != What::Token,
             addresses: self.config.media_addresses.clone(),
             permitted,
@@ -53,16 +57,16 @@ impl Core {
     pub(super) fn enter_with(
         &mut self,
         room: RoomId,
+        key: Option<Secret>,
         asked_at: Instant,
         access: &RoomAccess,
     ) -> Result<Answer, Refusal> {
         use super::calls::RoomName;
         let url = access.url.parse().map_err(|_| refuse(Code::RoomEnterFailed, "The room's address is none."))?;
         let signed_in = self.signed_in.as_mut().ok_or_else(|| refuse(Code::NotSignedIn, "Sign in first."))?;
-        signed_in.calls.set_occupied(true);
         let me = signed_in.calls.user().clone();
         let name = room.to_string_for_people();
-        self.enter(What::Room(room), me, name, url, Secret(access.token.clone()), Purpose::Room, true);
+        self.enter(What::Room(room, key), me, name, url, Secret(access.token.clone()), Purpose::Room, true);
         if let Some(membership) = &mut self.membership {
             membership.permit(asked_at);
         }
@@ -70,7 +74,7 @@ impl Core {
     }
 
     pub(super) fn enter_by_token(&mut self, url: url::Url, token: Secret, camera: bool) -> Result<Answer, Refusal> {
-        if !self.is_idle() {
+        if !self.is_idle() || self.is_entering() {
             return Err(refuse(Code::WrongState, "Leave the room first."));
         }
         let claims = Claims::read(&token.0).ok_or_else(|| refuse(Code::TokenWrong, "This is no room token."))?;
@@ -88,13 +92,39 @@ impl Core {
 
     // ---- out ----
 
-    pub(super) fn exit_room(&mut self) -> Result<Answer, Refusal> {
-        match &self.membership {
-            Some(membership) if !matches!(membership.what, What::Call(_)) => {
-                membership.command(RoomCommand::Exit);
-                Ok(Answer::Done)
+    /// Leaves, or stops entering: then nothing was entered, and the server's late answer finds nobody who waits.
+    pub(super) async fn exit_room(&mut self) -> Result<Answer, Refusal> {
+        if let Some(membership) = self.membership.as_ref().filter(|m| !matches!(m.what, What::Call(_))) {
+            membership.command(RoomCommand::Exit);
+            return Ok(Answer::Done);
+        }
+        let Some(room) = self.stop_entering() else {
+            return Err(refuse(Code::WrongState, "There is no room to leave."));
+        };
+        self.release_devices().await;
+        if let Some(signed_in) = &mut self.signed_in {
+            signed_in.calls.set_occupied(false);
+            // Refused only with too many requests in flight; the token that nobody uses ends by itself.
+            let _ = signed_in.calls.leave_room(room);
+        }
+        self.report(Event::OnExitRoom { reason: ExitReason::Own });
+        Ok(Answer::Done)
+    }
+
+    /// A room was asked for, and the call plane has not answered.
+    pub(super) fn is_entering(&self) -> bool {
+        self.waiting.values().any(|waiting| matches!(waiting, Waiting::Room { .. }))
+    }
+
+    fn stop_entering(&mut self) -> Option<RoomId> {
+        let asked = |waiting: &Waiting| matches!(waiting, Waiting::Room { .. });
+        let id = self.waiting.iter().find(|(_, waiting)| asked(waiting)).map(|(id, _)| *id)?;
+        match self.waiting.remove(&id)? {
+            Waiting::Room { room, reply, .. } => {
+                let _ = reply.send(Err(refuse(Code::WrongState, "The room was left before it was entered.")));
+                Some(room)
             }
-            _ => Err(refuse(Code::WrongState, "There is no room to leave.")),
+            Waiting::Done(_) | Waiting::Call(_) | Waiting::Access(_) => None,
         }
     }
 
@@ -119,7 +149,9 @@ impl Core {
         let Some(signed_in) = &mut self.signed_in else { return };
         let asked = match &membership.what {
             What::Call(_) => signed_in.calls.room_access(),
-            What::Room(room) => signed_in.calls.enter_room(room.clone(), true),
+            What::Room(room, key) => {
+                signed_in.calls.enter_room(room.clone(), true, key.clone().map(|key| Ticket(key.0)))
+            }
             What::Token => return,
         };
         match asked {
@@ -127,7 +159,7 @@ impl Core {
                 self.waiting.insert(id, Waiting::Access(reply));
             }
             // No call any more: nothing to come back to.
-            Err(_) => drop(reply.send(Renewal::Refused)),
+            Err(refusal) => drop(reply.send(Renewal::Refused(refusal.code))),
         }
     }
 
@@ -157,6 +189,7 @@ impl Core {
                 }
             }
             RoomEvent::AccessWanted(reply) => self.ask_for_access(reply),
+            RoomEvent::Denied(denied) => self.handle_denied(denied).await,
             RoomEvent::KeyframeWanted => self.studio.force_keyframe(),
             RoomEvent::Quality(list) => {
                 if let Some(membership) = &mut self.membership {
@@ -184,6 +217,27 @@ impl Core {
                     membership.take_figures(figures);
                 }
             }
+        }
+    }
+
+    /// The room lets this user in, but not do everything. What may not be sent is not captured either.
+    async fn handle_denied(&mut self, denied: Denied) {
+        let (code, message) = match denied {
+            Denied::Send(Kind::Voice) => (Code::NoPrivilege, "You may not send your voice in this room."),
+            Denied::Send(Kind::Picture) => (Code::NoVideoPrivilege, Code::NoVideoPrivilege.sentence()),
+            Denied::Receive => (Code::NoPrivilege, "You may not receive everything in this room."),
+        };
+        self.report(Event::OnError { code: code.number(), message: message.to_owned() });
+        match denied {
+            Denied::Send(Kind::Voice) => {
+                self.microphone_wanted = false;
+                self.switch_microphone();
+            }
+            Denied::Send(Kind::Picture) => {
+                self.camera_wanted = false;
+                self.switch_camera().await;
+            }
+            Denied::Receive => {}
         }
     }
 
@@ -223,18 +277,12 @@ impl Core {
             Happened::Link(link) => membership.link = link,
             Happened::RemoteEntered(identity) => {
                 remote(membership, &identity, &|remote| {
-                    (remote.present, remote.left, remote.reconnecting) = (true, None, false);
+                    (remote.present, remote.left) = (true, None);
+                    (remote.leave_told, remote.reconnecting) = (false, false);
                 });
                 self.report(Event::OnRemoteUserEnterRoom { user_id: user_of(&identity) });
             }
-            Happened::RemoteLeft(identity, reason) => {
-                let now = Instant::now();
-                remote(membership, &identity, &|remote| {
-                    remote.left = Some((reason, now));
-                    remote.end_streams(|_| true);
-                });
-                self.report(Event::OnRemoteUserLeaveRoom { user_id: user_of(&identity), reason });
-            }
+            Happened::RemoteLeft(identity, reason) => self.note_left(user_of(&identity), reason),
             Happened::RemoteReconnecting(identity, silent) => {
                 remote(membership, &identity, &|remote| remote.reconnecting = silent);
             }
@@ -243,6 +291,16 @@ impl Core {
             Happened::ConnectionRecovery => self.report(Event::OnConnectionRecovery),
             Happened::Ended(_) => {}
         }
+    }
+
+    /// Somebody is out of the room. Said once, by whoever hears of it first: the room or the call plane.
+    pub(super) fn note_left(&mut self, user_id: UserId, reason: LeaveReason) {
+        let Some(membership) = &mut self.membership else { return };
+        let Some(remote) = membership.remotes.get_mut(&user_id).filter(|remote| remote.is_in()) else { return };
+        remote.leave_told = true;
+        remote.left = Some((reason, Instant::now()));
+        remote.end_streams(|_| true);
+        self.report(Event::OnRemoteUserLeaveRoom { user_id, reason });
     }
 
     /// The membership ended: by our exit, by the server's word, or because nothing helped.
@@ -276,7 +334,7 @@ impl Core {
         }
         if let Some(signed_in) = &mut self.signed_in {
             match membership.what {
-                What::Room(room) => {
+                What::Room(room, _) => {
                     signed_in.calls.set_occupied(false);
                     // Refused where the server has seen it already.
                     let _ = signed_in.calls.leave_room(room);

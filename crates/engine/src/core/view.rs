@@ -5,7 +5,7 @@ use super::membership::{Membership, Remote, What};
 use crate::api::{DeviceTrouble, Devices, Link, Live, Person, Presence, Refusal, Snapshot, Stage};
 use call::session::{CallState, Live as LiveCall};
 use media::{DeviceKind, DeviceState};
-use protocol::{CallMediaType, CallRole, NetworkQuality, UserId};
+use protocol::{CallId, CallMediaType, CallRole, NetworkQuality, UserId};
 use room::client;
 use std::time::SystemTime;
 
@@ -32,6 +32,7 @@ impl Core {
                 callees: outgoing.callees.clone(),
                 media: outgoing.media,
                 ringing: outgoing.ringing,
+                ring_until: self.ring_until(&outgoing.call),
             },
             (Some(CallState::Incoming(incoming)), _) => Stage::Incoming {
                 call: incoming.call.clone(),
@@ -48,6 +49,10 @@ impl Core {
         }
     }
 
+    fn ring_until(&self, call: &CallId) -> Option<SystemTime> {
+        self.ring.as_ref().filter(|(known, _)| known == call).map(|(_, until)| *until)
+    }
+
     fn is_me(&self, user: &UserId) -> bool {
         self.signed_in.as_ref().is_some_and(|signed_in| signed_in.calls.user() == user)
     }
@@ -59,7 +64,7 @@ impl Core {
             let remote = membership.and_then(|membership| membership.remotes.get(&peer.user));
             let mut person = other(&peer.user, remote);
             if peer.ringing {
-                person.presence = Presence::Ringing;
+                person.presence = Presence::Ringing { until: self.ring_until(&live.call) };
             }
             people.push(person);
         }

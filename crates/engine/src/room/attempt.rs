@@ -40,7 +40,7 @@ pub(super) async fn join(url: url::Url, token: Secret, addresses: Vec<SocketAddr
 pub(super) async fn rejoin(access: oneshot::Receiver<Renewal>, addresses: Vec<SocketAddr>) -> Attempt {
     match tokio::time::timeout(ACCESS_TIMEOUT, access).await {
         Ok(Ok(Renewal::Granted { url, token })) => join(url, token, addresses).await,
-        Ok(Ok(Renewal::Refused)) => Attempt::Join(Err(JoinError::NotAllowed)),
+        Ok(Ok(Renewal::Refused(code))) => Attempt::Join(Err(JoinError::NotAllowed(code))),
         // The call plane is out of reach as well.
         Ok(Err(_)) | Err(_) => Attempt::Join(Err(JoinError::Unreachable)),
     }

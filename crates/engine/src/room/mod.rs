@@ -14,7 +14,7 @@ mod transport;
 
 use crate::api::Secret;
 use protocol::LeaveReason;
-use room::client::{Happened, Purpose};
+use room::client::{Happened, Purpose, Times};
 use std::net::SocketAddr;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -49,6 +49,7 @@ pub(crate) struct RoomConfig {
     pub(crate) url: url::Url,
     pub(crate) token: Secret,
     pub(crate) purpose: Purpose,
+    pub(crate) times: Times,
     /// Entering again takes a fresh token from the call plane ([`RoomEvent::AccessWanted`]).
     pub(crate) renewable: bool,
     /// Local addresses of media; empty: chosen by the server's address.
@@ -95,6 +96,8 @@ pub(crate) enum RoomEvent {
     TrackEnded { sid: String },
     /// A fresh token is needed to enter the same room again.
     AccessWanted(oneshot::Sender<Renewal>),
+    /// The room does not allow something that was wanted.
+    Denied(Denied),
     /// Somebody needs a keyframe of ours.
     KeyframeWanted,
     /// The server's own view of everybody's network, 0 poor to 3 lost, by identity.
@@ -105,10 +108,23 @@ pub(crate) enum RoomEvent {
     Figures(Figures),
 }
 
+/// What this user may not do in the room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// Send this.
+    Send(Kind),
+    /// Receive something or everything; told once in a membership.
+    Receive,
+}
+
 /// The call plane's answer to a wish for a fresh token.
 pub(crate) enum Renewal {
-    Granted { url: url::Url, token: Secret },
-    Refused,
+    Granted {
+        url: url::Url,
+        token: Secret,
+    },
+    /// With the documented code.
+    Refused(i32),
 }
 
 /// LiveKit's four levels.

@@ -23,8 +23,8 @@ pub(crate) enum JoinError {
     #[error("the room server refused the token ({0})")]
     Refused(u16),
     /// The call plane gives no fresh token: this user is no member any more.
-    #[error("this user may not enter the room again")]
-    NotAllowed,
+    #[error("this user may not enter the room again ({0})")]
+    NotAllowed(i32),
     /// It does not speak `/rtc/v1`.
     #[error("the room server is too old")]
     TooOld,

@@ -2,6 +2,7 @@
 
 use super::convert::{black, fit, scale};
 use super::encoder::{Encoder, EncoderConfig};
+use super::format::{FORMATS, Format, Ladder};
 use super::source::{Opened, Wanted, has_camera, open};
 use super::{PictureError, Y4m};
 use crate::device::{DeviceChoice, DeviceEvents, DeviceKind, DeviceState, Synthetic, codes};
@@ -17,14 +18,8 @@ use std::time::{Duration, Instant};
 pub struct CameraConfig {
     /// Which camera.
     pub device: DeviceChoice,
-    /// Widest picture; the shape of the camera's own is kept.
-    pub width: u32,
-    /// Highest picture.
-    pub height: u32,
-    /// Most pictures per second.
-    pub fps: u32,
-    /// Bits per second.
-    pub bitrate: u32,
+    /// From the one to begin with to the highest that it may rise to; one alone is kept whatever happens.
+    pub formats: Vec<Format>,
     /// Label of a test pattern that stands in for a missing camera: the user's name.
     pub label: String,
     /// Whether pictures are encoded from the start, or only previewed until [`CameraCapture::set_sending`].
@@ -34,14 +29,11 @@ pub struct CameraConfig {
 }
 
 impl Default for CameraConfig {
-    /// 640×360 at 24 pictures and 600 kbit/s: what a machine without a hardware encoder does beside everything else.
+    /// [`FORMATS`], beginning with the lowest.
     fn default() -> Self {
         Self {
             device: DeviceChoice::System,
-            width: 640,
-            height: 360,
-            fps: 24,
-            bitrate: 600_000,
+            formats: FORMATS.to_vec(),
             label: String::new(),
             sending: true,
             events: DeviceEvents::default(),
@@ -89,7 +81,9 @@ struct Shared {
     stop: AtomicBool,
     keyframe: AtomicBool,
     sending: AtomicBool,
-    bitrate: AtomicU32,
+    /// Bits per second at most, whatever the format allows.
+    bitrate_limit: AtomicU32,
+    format: Mutex<Format>,
     /// Chosen anew; taken by the source's thread.
     choice: Mutex<Option<DeviceChoice>>,
     /// The newest picture that waits for the encoder. Full: the older one goes.
@@ -137,12 +131,15 @@ impl CameraCapture {
             | DeviceChoice::Synthetic(Synthetic::Pattern(_))
             | DeviceChoice::None => {}
         }
-        let encoder = Encoder::new(EncoderConfig { bitrate: config.bitrate, frame_rate: config.fps.max(1) as f32 })?;
+        let ladder = Ladder::new(&config.formats);
+        let format = ladder.format();
+        let encoder = Encoder::new(EncoderConfig { bitrate: format.bitrate, frame_rate: format.fps.max(1) as f32 })?;
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
             keyframe: AtomicBool::new(false),
             sending: AtomicBool::new(config.sending),
-            bitrate: AtomicU32::new(config.bitrate),
+            bitrate_limit: AtomicU32::new(u32::MAX),
+            format: Mutex::new(format),
             choice: Mutex::default(),
             slot: Mutex::default(),
             filled: Condvar::new(),
@@ -154,12 +151,12 @@ impl CameraCapture {
         });
         let epoch = Instant::now();
         let (for_source, for_encoder, own) = (shared.clone(), shared.clone(), config.clone());
-        let source = std::thread::Builder::new()
-            .name("camera".into())
-            .spawn(move || SourceLife { shared: for_source, config: own, epoch, on_preview, next_due: epoch }.run())?;
-        let spawned = std::thread::Builder::new()
-            .name("encoder".into())
-            .spawn(move || EncoderLife { shared: for_encoder, config, epoch, encoder, on_picture }.run());
+        let source = std::thread::Builder::new().name("camera".into()).spawn(move || {
+            SourceLife { shared: for_source, config: own, epoch, on_preview, next_due: epoch, format }.run()
+        })?;
+        let spawned = std::thread::Builder::new().name("encoder".into()).spawn(move || {
+            EncoderLife { shared: for_encoder, config, ladder, epoch, encoder, dropped: 0, on_picture }.run()
+        });
         // Made before the second thread is checked, so that its drop ends the first.
         let mut capture = Self { shared, source: Some(source), encoder: None };
         capture.encoder = Some(spawned?);
@@ -171,9 +168,9 @@ impl CameraCapture {
         self.shared.keyframe.store(true, Ordering::Release);
     }
 
-    /// Bits per second.
-    pub fn set_bitrate(&self, bits: u32) {
-        self.shared.bitrate.store(bits, Ordering::Release);
+    /// Bits per second at most, as far as the format allows.
+    pub fn limit_bitrate(&self, bits: u32) {
+        self.shared.bitrate_limit.store(bits, Ordering::Release);
     }
 
     /// Whether pictures are encoded and handed out; the preview goes on. Begins with a keyframe.
@@ -225,11 +222,13 @@ struct SourceLife {
     on_preview: Box<dyn FnMut(I420) + Send>,
     /// When the next picture is wanted: faster cameras are thinned out.
     next_due: Instant,
+    /// The one that the source gives.
+    format: Format,
 }
 
 impl SourceLife {
     fn run(mut self) {
-        let wanted = Wanted { width: self.config.width, height: self.config.height, fps: self.config.fps.max(1) };
+        let most = wanted(Ladder::new(&self.config.formats).most());
         let mut opened: Option<Opened> = None;
         // The person knows; not said again until it was open.
         let mut complained = false;
@@ -242,7 +241,7 @@ impl SourceLife {
                 (opened, complained, may_stand_in) = (None, false, true);
             }
             let Some(open_now) = &mut opened else {
-                match open(&self.config.device, wanted, &self.config.label, may_stand_in) {
+                match open(&self.config.device, wanted(self.format), most, &self.config.label, may_stand_in) {
                     Ok(Some(source)) => {
                         let state = DeviceState::Open { name: source.source.name(), is_stand_in: source.is_stand_in };
                         self.config.events.report(DeviceKind::Camera, state);
@@ -261,6 +260,10 @@ impl SourceLife {
                 }
                 continue;
             };
+            let format = *lock(&self.shared.format);
+            if std::mem::replace(&mut self.format, format) != format {
+                open_now.source.want(wanted(format));
+            }
             match open_now.source.next(self.epoch) {
                 Ok(picture) => self.give(picture),
                 Err(e) => {
@@ -281,14 +284,14 @@ impl SourceLife {
 
     fn give(&mut self, picture: I420) {
         let now = Instant::now();
-        let interval = Duration::from_secs(1) / self.config.fps.max(1);
+        let interval = Duration::from_secs(1) / self.format.fps.max(1);
         // A quarter of tolerance: cameras are not exact.
         if now + interval / 4 < self.next_due {
             return;
         }
         self.next_due = (self.next_due + interval).max(now);
         self.shared.captured.fetch_add(1, Ordering::Relaxed);
-        let (width, height) = fit((picture.width, picture.height), (self.config.width, self.config.height));
+        let (width, height) = fit((picture.width, picture.height), (self.format.width, self.format.height));
         let picture = scale(&picture, width, height);
         if self.shared.sending.load(Ordering::Acquire) {
             let older = lock(&self.shared.slot).replace(picture.clone());
@@ -301,11 +304,18 @@ impl SourceLife {
     }
 }
 
+fn wanted(format: Format) -> Wanted {
+    Wanted { width: format.width, height: format.height, fps: format.fps.max(1) }
+}
+
 struct EncoderLife {
     shared: Arc<Shared>,
     config: CameraConfig,
+    ladder: Ladder,
     epoch: Instant,
     encoder: Encoder,
+    /// Dropped pictures that are accounted for.
+    dropped: u64,
     on_picture: Box<dyn FnMut(EncodedPicture) + Send>,
 }
 
@@ -313,7 +323,7 @@ impl EncoderLife {
     fn run(mut self) {
         let mut last: Option<I420> = None;
         let mut fresh_at = Instant::now();
-        let mut rate = RateMeter::new(self.config.fps.max(1) as f32);
+        let mut rate = RateMeter::new(self.ladder.format().fps.max(1) as f32);
         let mut complained = false;
         while !self.shared.stop.load(Ordering::Acquire) {
             let patience = if fresh_at.elapsed() < STALL_TIMEOUT { STALL_TIMEOUT } else { REPEAT_INTERVAL };
@@ -360,13 +370,21 @@ impl EncoderLife {
     }
 
     fn encode(&mut self, picture: &I420) -> Result<(), super::EncodeError> {
-        self.encoder.set_bitrate(self.shared.bitrate.load(Ordering::Acquire));
+        let limit = self.shared.bitrate_limit.load(Ordering::Acquire);
+        self.encoder.set_bitrate(self.ladder.format().bitrate.min(limit));
         if self.shared.keyframe.swap(false, Ordering::AcqRel) {
             self.encoder.force_keyframe();
         }
         let begun = Instant::now();
         let unit = self.encoder.encode(picture)?;
-        self.shared.encode_micros.fetch_add(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
+        let took = begun.elapsed();
+        self.shared.encode_micros.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
+        let dropped = self.shared.dropped.load(Ordering::Relaxed);
+        let newly = dropped - std::mem::replace(&mut self.dropped, dropped);
+        if let Some(format) = self.ladder.handle_encoded(took, newly) {
+            tracing::info!(?format, "the camera's format changes");
+            *lock(&self.shared.format) = format;
+        }
         let Some(unit) = unit else { return Ok(()) };
         self.shared.encoded.fetch_add(1, Ordering::Relaxed);
         self.shared.bytes.fetch_add(unit.data.len() as u64, Ordering::Relaxed);

@@ -32,6 +32,9 @@ pub struct Encoder {
     /// Options fail before the first picture: they are set after it.
     has_begun: bool,
     applied: EncoderConfig,
+    /// What it was made with: another size makes OpenH264 begin with these again.
+    made_with: EncoderConfig,
+    size: (u32, u32),
     wants_keyframe: bool,
 }
 
@@ -59,7 +62,15 @@ impl Encoder {
             .num_threads(1);
         let inner = openh264::encoder::Encoder::with_api_config(OpenH264API::from_source(), settings)
             .map_err(|e| EncodeError(e.to_string()))?;
-        Ok(Self { inner, config, has_begun: false, applied: config, wants_keyframe: false })
+        Ok(Self {
+            inner,
+            config,
+            has_begun: false,
+            applied: config,
+            made_with: config,
+            size: (0, 0),
+            wants_keyframe: false,
+        })
     }
 
     /// From the next picture on.
@@ -93,6 +104,9 @@ impl Encoder {
         let kind = coded.frame_type();
         let data = coded.to_vec();
         self.has_begun = true;
+        if std::mem::replace(&mut self.size, (picture.width, picture.height)) != self.size {
+            self.applied = self.made_with;
+        }
         if matches!(kind, FrameType::Skip | FrameType::Invalid) || data.is_empty() {
             return Ok(None);
         }

@@ -23,6 +23,8 @@ pub(crate) trait Source {
     fn next(&mut self, epoch: Instant) -> Result<I420, SourceError>;
     /// For people.
     fn name(&self) -> String;
+    /// Something else is wanted from now on. Who gives what it has takes no notice: pictures are scaled and thinned out.
+    fn want(&mut self, _: Wanted) {}
 }
 
 /// Why there is no picture.
@@ -40,10 +42,12 @@ pub(crate) struct Opened {
     pub(crate) is_camera: bool,
 }
 
-/// Opens what was chosen. `None`: nothing was chosen. A stand-in is given only where `may_stand_in`.
+/// Opens what was chosen. `None`: nothing was chosen. A stand-in is given only where `may_stand_in`. A pattern gives what
+/// is `wanted`, a camera the `most` that may ever be: opening it again would be seen.
 pub(crate) fn open(
     choice: &DeviceChoice,
     wanted: Wanted,
+    most: Wanted,
     label: &str,
     may_stand_in: bool,
 ) -> Result<Option<Opened>, SourceError> {
@@ -59,7 +63,7 @@ pub(crate) fn open(
                 cameras.iter().find(|c| matches!(choice, DeviceChoice::Device(id) if *id == c.index().as_string()));
             match chosen.or(cameras.first()) {
                 Some(camera) => {
-                    let source = Box::new(CameraSource::open(camera.index().clone(), camera.human_name(), wanted)?);
+                    let source = Box::new(CameraSource::open(camera.index().clone(), camera.human_name(), most)?);
                     Ok(Some(Opened { source, is_stand_in: false, is_camera: true }))
                 }
                 None if may_stand_in => {
@@ -124,6 +128,10 @@ impl Source for PatternSource {
         } else {
             format!("Test pattern \u{201c}{}\u{201d}", self.label)
         }
+    }
+
+    fn want(&mut self, wanted: Wanted) {
+        *self = Self::new(wanted, &self.label);
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::signal::Dice;
 use media::picture::{
     CameraCapture, CameraConfig, CountingSink, Decoder, DecodingSink, Depacketizer, EncodedPicture, Encoder,
-    EncoderConfig, Packetizer, Pattern, timecode,
+    EncoderConfig, Format, Packetizer, Pattern, timecode,
 };
 use media::{DeviceChoice, DeviceEvents, DeviceState, FrameSink, Picture, PictureId, Synthetic};
 use std::sync::mpsc;
@@ -161,6 +161,49 @@ fn a_camera_runs_at_its_pace_and_closes_when_dropped() {
     drop(camera);
     pictures.try_iter().for_each(drop);
     assert!(pictures.recv().is_err(), "the callback is gone with the camera");
+}
+
+#[test]
+fn a_camera_whose_encoder_has_time_to_spare_sends_larger_pictures() {
+    let small = Format { width: 160, height: 90, fps: 24, bitrate: 100_000 };
+    let large = Format { width: 320, height: 180, ..small };
+    let (sender, pictures) = mpsc::channel::<EncodedPicture>();
+    let config = CameraConfig {
+        device: DeviceChoice::Synthetic(Synthetic::Pattern("alice".into())),
+        formats: vec![small, large],
+        ..CameraConfig::default()
+    };
+    let _camera = CameraCapture::start(config, Box::new(move |p| drop(sender.send(p))), Box::new(drop)).unwrap();
+    let mut decoder = Decoder::new().unwrap();
+    let (mut before, begun) = (None, Instant::now());
+    loop {
+        let picture = pictures.recv_timeout(Duration::from_secs(5)).unwrap();
+        let decoded = decoder.decode(&picture.unit).unwrap();
+        let size = (picture.width, picture.height);
+        assert_eq!(picture.unit.is_keyframe, before != Some(size), "a size begins with a keyframe, and only that");
+        if size == (320, 180) {
+            assert_eq!(decoded.map(|p| (p.width, p.height)), Some(size));
+            return;
+        }
+        assert_eq!(size, (160, 90));
+        before = Some(size);
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never rises");
+    }
+}
+
+#[test]
+fn another_size_keeps_the_bit_rate_that_was_set() {
+    let mut encoder = encoder(2_000_000);
+    encoder.set_bitrate(150_000);
+    let mut bytes = 0;
+    for n in 0..96u32 {
+        let pattern = Pattern::new(if n < 24 { 320 } else { 640 }, if n < 24 { 180 } else { 360 }, "size");
+        let unit = encoder.encode(&pattern.draw(at(n), n)).unwrap();
+        // The first second after the change is the rate control's own.
+        bytes += unit.filter(|_| n >= 48).map_or(0, |unit| unit.data.len());
+    }
+    let rate = bytes * 8 / 2;
+    assert!(rate < 400_000, "{rate} bits a second");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod outage;
 mod people;
 #[cfg(test)]
 mod sim;
+mod times;
 mod told;
 
 use outage::{Outage, Step};
@@ -16,16 +17,8 @@ use protocol::{ExitReason, LeaveReason};
 use std::collections::VecDeque;
 use std::time::Duration;
 
+pub use times::{Times, TimesError};
 pub use told::Told;
-
-/// Leaving ends after this long even where nobody acknowledged it (settled points, "Exit").
-pub const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
-/// A first attempt to enter that has not succeeded by then has failed; longer than the 5 s a server may take to answer
-/// the join, short enough that a person still waits for it.
-pub const ENTER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Without a working path for so long, the window says "reconnecting" and nothing is sent. Shorter would flicker on each
-/// Wi-Fi roam, longer would leave people talking into nothing.
-pub const LINK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// TRTC `ERR_TRTC_CONNECT_SERVER_TIMEOUT`: the room was not entered in time.
 pub const ERR_ENTER_TIMEOUT: i32 = -3308;
@@ -134,7 +127,7 @@ enum State {
     /// Signal and path work.
     In,
     /// One of them does not.
-    Out(Outage),
+    Out(Box<Outage>),
     /// Closing devices and saying goodbye.
     Leaving { ending: Ending, since: Duration, devices_closed: bool, acknowledged: bool },
     /// Terminal: accepts nothing.
@@ -145,6 +138,7 @@ enum State {
 #[derive(Debug)]
 pub struct Client {
     purpose: Purpose,
+    times: Times,
     state: State,
     /// Since when there is no signal; `None` while there is.
     signal_down: Option<Duration>,
@@ -158,14 +152,15 @@ pub struct Client {
 impl Client {
     /// Asks for the room.
     #[must_use]
-    pub fn enter(now: Duration, purpose: Purpose) -> Self {
+    pub fn enter(now: Duration, purpose: Purpose, times: Times) -> Self {
         Self {
             purpose,
+            times,
             state: State::Entering { since: now },
             signal_down: Some(now),
             path_down: Some(now),
             link: Link::Connecting,
-            people: People::default(),
+            people: People::new(times.tile),
             outputs: VecDeque::from([Output::Join]),
         }
     }
@@ -179,10 +174,10 @@ impl Client {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         let own = match &self.state {
-            State::Entering { since } => Some(*since + ENTER_TIMEOUT),
+            State::Entering { since } => Some(*since + self.times.enter),
             State::In => None,
             State::Out(outage) => Some(outage.next_deadline()),
-            State::Leaving { since, .. } => Some(*since + EXIT_TIMEOUT),
+            State::Leaving { since, .. } => Some(*since + self.times.exit),
             State::Over => return None,
         };
         let link = self.link_deadline();
@@ -205,7 +200,7 @@ impl Client {
         }
         match &mut self.state {
             State::Entering { since } => {
-                if now >= *since + ENTER_TIMEOUT {
+                if now >= *since + self.times.enter {
                     self.leave(now, Ending::Refused(ERR_ENTER_TIMEOUT), false);
                 }
             }
@@ -215,7 +210,7 @@ impl Client {
                 self.follow(now, steps);
             }
             State::Leaving { since, .. } => {
-                if now >= *since + EXIT_TIMEOUT {
+                if now >= *since + self.times.exit {
                     self.finish();
                 }
             }
@@ -230,7 +225,7 @@ impl Client {
                 let took = now.saturating_sub(*since);
                 self.signal_down = None;
                 self.path_down = self.path_down.map(|_| now);
-                self.state = State::Out(Outage::of_a_first_path(now));
+                self.state = State::Out(Box::new(Outage::of_a_first_path(self.times, now)));
                 self.report(Happened::Entered(took));
             }
             State::Out(outage) => {
@@ -328,7 +323,7 @@ impl Client {
             (State::In | State::Out(_), Told::Rejoin) => {
                 self.signal_down.get_or_insert(now);
                 if matches!(self.state, State::In) {
-                    self.state = State::Out(Outage::new(now));
+                    self.state = State::Out(Box::new(Outage::new(self.times, now)));
                 }
                 self.begin_anew(now);
             }
@@ -414,7 +409,7 @@ impl Client {
 
     fn link_deadline(&self) -> Option<Duration> {
         match (&self.state, self.link, self.path_down) {
-            (State::In | State::Out(_), Link::Up, Some(since)) => Some(since + LINK_TIMEOUT),
+            (State::In | State::Out(_), Link::Up, Some(since)) => Some(since + self.times.link),
             _ => None,
         }
     }
@@ -437,7 +432,7 @@ impl Client {
     fn break_down(&mut self, now: Duration) {
         let since = [self.signal_down, self.path_down].into_iter().flatten().min().unwrap_or(now);
         if matches!(self.state, State::In) {
-            self.state = State::Out(Outage::new(since));
+            self.state = State::Out(Box::new(Outage::new(self.times, since)));
         }
         if let State::Out(outage) = &mut self.state {
             let steps = outage.advance(now, self.signal_down.is_none(), self.path_down.is_none());
@@ -495,7 +490,7 @@ impl Client {
     /// The server has let go of a member of a call by then: coming back would be entering anew.
     fn is_out_too_long(&self, now: Duration) -> bool {
         match &self.state {
-            State::Out(outage) => self.purpose == Purpose::Call && outage.lasts(now) > outage::MEMBER_TIMEOUT,
+            State::Out(outage) => self.purpose == Purpose::Call && outage.lasts(now) > self.times.member,
             State::Entering { .. } | State::In | State::Leaving { .. } | State::Over => false,
         }
     }

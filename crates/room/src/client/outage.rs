@@ -1,17 +1,8 @@
 //! The time line of an outage: when it is reported, when to try what, and when to stop (TRTC FAQ 36057).
 
+use super::Times;
 use std::time::Duration;
 
-/// `onConnectionLost` comes so long after the loss.
-pub const LOST_TIMEOUT: Duration = Duration::from_secs(8);
-/// `onTryToReconnect` comes so long after `onConnectionLost`.
-pub const FIRST_TRY_INTERVAL: Duration = Duration::from_secs(3);
-/// And then every so often.
-pub const TRY_INTERVAL: Duration = Duration::from_secs(24);
-/// The end of all trying: -3301.
-pub const GIVE_UP_TIMEOUT: Duration = Duration::from_secs(30 * 60);
-/// The server lets go of a silent member after this long.
-pub const MEMBER_TIMEOUT: Duration = Duration::from_secs(90);
 /// Pause after the first failed attempt; doubled up to [`RETRY_LIMIT`]. Shorter spins on a refused port, longer is felt.
 const RETRY_INTERVAL: Duration = Duration::from_millis(300);
 /// Attempts are never further apart, so that a network that comes back is used at once.
@@ -37,6 +28,7 @@ pub(super) enum Step {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Outage {
+    times: Times,
     since: Duration,
     lost_reported: bool,
     next_try_report: Duration,
@@ -55,11 +47,12 @@ pub(super) struct Outage {
 }
 
 impl Outage {
-    pub(super) fn new(since: Duration) -> Self {
+    pub(super) fn new(times: Times, since: Duration) -> Self {
         Self {
+            times,
             since,
             lost_reported: false,
-            next_try_report: since + LOST_TIMEOUT + FIRST_TRY_INTERVAL,
+            next_try_report: since + times.lost + times.first_try,
             signal: false,
             attempting: false,
             failures: 0,
@@ -71,8 +64,8 @@ impl Outage {
     }
 
     /// Just entered, the path is still being built: nothing to restart yet.
-    pub(super) fn of_a_first_path(now: Duration) -> Self {
-        Self { ice_from: now + FIRST_PATH_TIMEOUT, ..Self::new(now) }
+    pub(super) fn of_a_first_path(times: Times, now: Duration) -> Self {
+        Self { ice_from: now + FIRST_PATH_TIMEOUT, ..Self::new(times, now) }
     }
 
     pub(super) fn reported(&self) -> bool {
@@ -84,8 +77,8 @@ impl Outage {
     }
 
     pub(super) fn next_deadline(&self) -> Duration {
-        let report = if self.lost_reported { self.next_try_report } else { self.since + LOST_TIMEOUT };
-        let report = report.min(self.since + GIVE_UP_TIMEOUT);
+        let report = if self.lost_reported { self.next_try_report } else { self.since + self.times.lost };
+        let report = report.min(self.since + self.times.give_up);
         if self.attempting {
             return report;
         }
@@ -124,15 +117,15 @@ impl Outage {
     pub(super) fn advance(&mut self, now: Duration, signal: bool, path: bool) -> Vec<Step> {
         let mut steps = Vec::new();
         self.signal = signal;
-        if now >= self.since + GIVE_UP_TIMEOUT {
+        if now >= self.since + self.times.give_up {
             return vec![Step::GiveUp];
         }
-        if !self.lost_reported && now >= self.since + LOST_TIMEOUT {
+        if !self.lost_reported && now >= self.since + self.times.lost {
             self.lost_reported = true;
             steps.push(Step::Lost);
         }
         if self.lost_reported && now >= self.next_try_report {
-            self.next_try_report = now + TRY_INTERVAL;
+            self.next_try_report = now + self.times.try_every;
             self.next_attempt = self.next_attempt.min(now);
             steps.push(Step::Try);
         }

@@ -5,9 +5,6 @@ use protocol::LeaveReason;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A tile says "reconnecting" after this long without media (settled points, "Rooms").
-pub const TILE_TIMEOUT: Duration = Duration::from_secs(2);
-
 #[derive(Debug)]
 struct Remote {
     heard_at: Duration,
@@ -16,20 +13,26 @@ struct Remote {
     reconnecting: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct People {
+    /// A tile says "reconnecting" after this long without media.
+    timeout: Duration,
     remotes: BTreeMap<String, Remote>,
     /// The own path is down: silence says nothing about the others.
     paused: bool,
 }
 
 impl People {
+    pub(super) fn new(timeout: Duration) -> Self {
+        Self { timeout, remotes: BTreeMap::new(), paused: false }
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Duration> {
         if self.paused {
             return None;
         }
         let waiting = self.remotes.values().filter(|r| r.expected && !r.reconnecting);
-        waiting.map(|r| r.heard_at + TILE_TIMEOUT).min()
+        waiting.map(|r| r.heard_at + self.timeout).min()
     }
 
     pub(super) fn handle_timeout(&mut self, now: Duration) -> Vec<Happened> {
@@ -38,7 +41,7 @@ impl People {
         }
         let mut happened = Vec::new();
         for (who, remote) in &mut self.remotes {
-            if remote.expected && !remote.reconnecting && now >= remote.heard_at + TILE_TIMEOUT {
+            if remote.expected && !remote.reconnecting && now >= remote.heard_at + self.timeout {
                 remote.reconnecting = true;
                 happened.push(Happened::RemoteReconnecting(who.clone(), true));
             }

@@ -3,6 +3,8 @@
 
 use super::*;
 
+mod races;
+
 fn secs(s: f64) -> Duration {
     Duration::from_secs_f64(s)
 }
@@ -36,7 +38,7 @@ impl World {
     fn new(purpose: Purpose) -> Self {
         Self {
             now: Duration::ZERO,
-            client: Client::enter(Duration::ZERO, purpose),
+            client: Client::enter(Duration::ZERO, purpose, Times::default()),
             network: true,
             cut_at: None,
             server_knows: false,
@@ -61,7 +63,7 @@ impl World {
     }
 
     fn forgets(&self) -> bool {
-        self.cut_at.is_some_and(|at| self.now > at + outage::MEMBER_TIMEOUT)
+        self.cut_at.is_some_and(|at| self.now > at + Times::default().member)
     }
 
     fn obey(&mut self, output: &Output) {

@@ -63,8 +63,7 @@ impl Room {
             }
         }
         let muted: Vec<TrackId> = changed.iter().copied().filter(|track| self.show_mute(*track)).collect();
-        self.tell_others(id);
-        self.tell_self(id);
+        self.tell_all(id);
         for track in muted {
             self.tell_muted(track);
         }

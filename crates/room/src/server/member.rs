@@ -4,6 +4,7 @@ use super::block::Blocked;
 use super::ids::{Kind, MemberId, Slot, TrackId};
 use super::quality::Network;
 use livekit_protocol as proto;
+use protocol::Privileges;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -48,6 +49,8 @@ pub struct Joining {
     pub attributes: BTreeMap<String, String>,
     /// What the token allows.
     pub permission: proto::ParticipantPermission,
+    /// What a key for the room allows beyond it: receiving kind by kind. Everything where there is none.
+    pub privileges: Privileges,
     /// LiveKit's participant kind.
     pub kind: proto::participant_info::Kind,
     /// One or two peer connections.
@@ -107,6 +110,8 @@ pub(super) struct Member {
     pub sid: String,
     pub joining: Joining,
     pub blocked: Blocked,
+    /// An administrator changed what the token says.
+    pub has_new_grants: bool,
     pub state: proto::participant_info::State,
     pub version: u32,
     pub signal: Signal,
@@ -122,6 +127,12 @@ pub(super) struct Member {
 }
 
 impl Member {
+    /// Whether it records the room, as LiveKit's clients show.
+    #[allow(deprecated)]
+    pub fn records(&self) -> bool {
+        self.joining.permission.recorder || self.joining.kind == proto::participant_info::Kind::Egress
+    }
+
     pub fn is_hidden(&self) -> bool {
         self.joining.permission.hidden
     }

@@ -1,6 +1,7 @@
 //! Coming, coming back, and leaving.
 
 use super::ids::{MemberId, TrackId};
+use super::limits::{TooLarge, is_person};
 use super::member::{Joining, Member, Signal};
 use super::quality::{Measured, Network};
 use super::{
@@ -11,19 +12,60 @@ use proto::DisconnectReason;
 use proto::leave_request::Action;
 use proto::participant_info::State;
 use proto::signal_response::Message;
+use protocol::{Code, Privileges};
 use std::time::Instant;
 
+/// Why somebody may not come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JoinRefused {
+    /// The room ended under their feet: another join makes the next.
+    #[error("the room has ended")]
+    Finished,
+    /// As many are in as may be.
+    #[error("the room is full: it takes {limit} ({})", Code::RoomFull.number())]
+    Full {
+        /// So many.
+        limit: u32,
+    },
+    /// The room is not there, and they may not make it.
+    #[error("{} ({})", Code::NoCreatePrivilege.sentence(), Code::NoCreatePrivilege.number())]
+    NotMade,
+    /// What they bring along is too large.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+}
+
+impl Joining {
+    /// Whether somebody could come in where there is no room yet: by making it.
+    pub fn may_make(&self) -> Result<(), JoinRefused> {
+        self.check()?;
+        if self.privileges.allow(Privileges::CREATE) { Ok(()) } else { Err(JoinRefused::NotMade) }
+    }
+}
+
 impl Room {
-    /// Lets somebody in who holds a good token: JoinResponse, and news for the others. Whoever was here under the same
-    /// identity is put out. `None` if the room is over.
-    pub fn handle_join(&mut self, now: Instant, joining: Joining) -> Option<MemberId> {
+    /// Whether somebody could come in now. Who is in already only changes places.
+    pub fn may_join(&self, joining: &Joining) -> Result<(), JoinRefused> {
+        joining.check()?;
         if self.phase == Phase::Finished {
-            return None;
+            return Err(JoinRefused::Finished);
         }
+        let limit = self.config.max_participants;
+        let counts = |member: &&Member| member.joining.identity != joining.identity && is_person(&member.joining);
+        let there = u32::try_from(self.members.values().filter(counts).count()).unwrap_or(u32::MAX);
+        if limit > 0 && is_person(joining) && there >= limit {
+            return Err(JoinRefused::Full { limit });
+        }
+        Ok(())
+    }
+
+    /// Lets somebody in who holds a good token: JoinResponse, and news for the others. Whoever was here under the same
+    /// identity is put out.
+    pub fn handle_join(&mut self, now: Instant, joining: Joining) -> Result<MemberId, JoinRefused> {
+        self.may_join(&joining)?;
         self.phase = Phase::Used;
         if let Some(twin) = self.member_of(&joining.identity) {
-            self.leave(twin, DisconnectReason::DuplicateIdentity, true);
-            self.phase = Phase::Used;
+            self.leave(now, twin, DisconnectReason::DuplicateIdentity, true);
         }
         let id = MemberId(self.next_member);
         self.next_member += 1;
@@ -33,6 +75,7 @@ impl Room {
             sid,
             joining,
             blocked: Blocked::default(),
+            has_new_grants: false,
             state: State::Joined,
             version: 0,
             signal: Signal::Open,
@@ -46,6 +89,7 @@ impl Room {
             network: Network::default(),
         };
         self.members.insert(id, member);
+        self.has_new_counts = true;
         self.send_join(id);
         self.tell_others(id);
         if let Some(who) = self.member_info(id).map(Box::new) {
@@ -55,7 +99,7 @@ impl Room {
         for track in present {
             self.want_automatically(id, track);
         }
-        Some(id)
+        Ok(id)
     }
 
     fn send_join(&mut self, id: MemberId) {
@@ -97,10 +141,14 @@ impl Room {
         member.signal = Signal::Open;
         member.last_signal = now;
         member.asked_sections = None;
+        let has_new_grants = member.has_new_grants;
         let reconnect = proto::ReconnectResponse { server_info: Some(server_info()), ..Default::default() };
         self.signal(id, Message::Reconnect(reconnect));
         let participants = self.visible_others(id);
         self.signal(id, Message::Update(proto::ParticipantUpdate { participants }));
+        if has_new_grants {
+            self.grants_changed(id);
+        }
         self.ask_sections(id);
         true
     }
@@ -148,38 +196,31 @@ impl Room {
         }
     }
 
-    /// An administrator puts somebody out. False if nobody here has this identity.
-    pub fn handle_remove(&mut self, identity: &str) -> bool {
-        let Some(id) = self.member_of(identity) else { return false };
-        self.leave(id, DisconnectReason::ParticipantRemoved, true);
-        true
-    }
-
     /// An administrator ends the room.
-    pub fn handle_delete(&mut self) {
+    pub fn handle_delete(&mut self, now: Instant) {
         let everybody: Vec<MemberId> = self.members.keys().copied().collect();
         for id in everybody {
-            self.leave(id, DisconnectReason::RoomDeleted, true);
+            self.leave(now, id, DisconnectReason::RoomDeleted, true);
         }
         self.finish();
     }
 
     /// The server stops: everybody is told to come back, anew.
-    pub fn handle_shutdown(&mut self) {
+    pub fn handle_shutdown(&mut self, now: Instant) {
         let everybody: Vec<MemberId> = self.members.keys().copied().collect();
         for id in everybody {
-            self.leave(id, DisconnectReason::ServerShutdown, true);
+            self.leave(now, id, DisconnectReason::ServerShutdown, true);
         }
         self.finish();
     }
 
     /// The body gives a member up: its connection failed, or it does not read what it is sent.
-    pub fn handle_failure(&mut self, id: MemberId, reason: DisconnectReason) {
-        self.leave(id, reason, true);
+    pub fn handle_failure(&mut self, now: Instant, id: MemberId, reason: DisconnectReason) {
+        self.leave(now, id, reason, true);
     }
 
     /// The one way out. With `notify` the member itself is told why, and whether to come back.
-    pub(super) fn leave(&mut self, id: MemberId, reason: DisconnectReason, notify: bool) {
+    pub(super) fn leave(&mut self, now: Instant, id: MemberId, reason: DisconnectReason, notify: bool) {
         if !self.members.contains_key(&id) {
             return;
         }
@@ -196,6 +237,7 @@ impl Room {
         }
         let Some(member) = self.members.remove(&id) else { return };
         self.speakers.forget(id);
+        self.has_new_counts = true;
         for (track, want) in &member.wants {
             if want.slot.is_some() {
                 self.outputs.push_back(Output::Unbind { track: *track, member: id });
@@ -211,13 +253,20 @@ impl Room {
             let update = || Message::Update(proto::ParticipantUpdate { participants: participants.clone() });
             self.broadcast(None, update);
         }
-        let remaining: Vec<MemberId> = self.members.keys().copied().collect();
-        for other in remaining {
-            self.ask_sections(other);
-        }
+        self.ask_sections_of_all();
         self.happened(Happening::Left { who, reason });
         if self.members.is_empty() && reason != DisconnectReason::DuplicateIdentity {
+            self.vacate(now);
+        }
+    }
+
+    /// Nobody is left.
+    fn vacate(&mut self, now: Instant) {
+        let timeout = self.config.departure_timeout;
+        if timeout.is_zero() {
             self.finish();
+        } else if self.phase == Phase::Used {
+            self.phase = Phase::Waiting { until: now + timeout };
         }
     }
 

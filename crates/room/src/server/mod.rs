@@ -5,15 +5,20 @@
 //! room sees opaque ids; sockets, SDP and keys are its owner's. Per packet it is asked nothing: the owner keeps one
 //! [`forward::Forward`] per subscription, as [`Output::Bind`] and [`Output::Adjust`] say.
 
+mod act;
 mod block;
+mod data;
 pub mod forward;
 mod happening;
 pub mod ids;
 pub mod keyframe;
+pub mod limits;
 mod member;
 mod membership;
+mod permission;
 mod quality;
 mod request;
+mod rights;
 mod section;
 mod speakers;
 mod timeout;
@@ -22,12 +27,14 @@ mod track;
 #[cfg(test)]
 mod tests;
 
+pub use act::{Act, Refused};
 pub use block::Blocked;
 pub use forward::{Forward, Incoming, Layer, LiveLayers, Outgoing};
 pub use happening::Happening;
 pub use ids::{Kind, MemberId, Slot, TrackId};
 pub use keyframe::Readable;
 pub use member::{Joining, Settings, Wiring};
+pub use membership::JoinRefused;
 pub use quality::Measured;
 pub use section::{Delivery, Publication, Section, SectionPlan};
 pub use timeout::Reason;
@@ -65,6 +72,12 @@ pub struct RoomConfig {
     pub closed_timeout: Duration,
     /// A room that nobody enters ends after this.
     pub empty_timeout: Duration,
+    /// A room that everybody left ends after this. Zero: with its last member, as rooms of calls do.
+    pub departure_timeout: Duration,
+    /// So many people may be in; 0: any number.
+    pub max_participants: u32,
+    /// Opaque to the room.
+    pub metadata: String,
 }
 
 impl RoomConfig {
@@ -78,6 +91,9 @@ impl RoomConfig {
             member_timeout: Duration::from_secs(90),
             closed_timeout: Duration::from_secs(5),
             empty_timeout: Duration::from_secs(300),
+            departure_timeout: Duration::ZERO,
+            max_participants: 0,
+            metadata: String::new(),
         }
     }
 }
@@ -159,6 +175,13 @@ pub enum Output {
         /// An encoded `DataPacket`.
         packet: Vec<u8>,
     },
+    /// What the member may and is called has changed: its token is to be renewed by this.
+    GrantsChanged {
+        /// Who.
+        member: MemberId,
+        /// As of now; blocks are not part of it.
+        grants: Box<Joining>,
+    },
     /// For whoever watches the room from outside.
     Happened(Happening),
 }
@@ -166,8 +189,10 @@ pub enum Output {
 /// The brain of one room.
 ///
 /// ```text
-///   Waiting ── first member ──▶ Used ── last member out, or deleted ──▶ Finished
-///      └──────── nobody for `empty_timeout`, or deleted ─────────────────▲
+///   Waiting ── somebody enters ──▶ Used ── last member out, or deleted ──▶ Finished
+///    │   ▲                          │                                        ▲
+///    │   └─ last member out, where `departure_timeout` is not zero           │
+///    └── nobody for `empty_timeout`, or for `departure_timeout`, or deleted ─┘
 /// ```
 #[derive(Clone, Debug)]
 pub struct Room {
@@ -180,7 +205,10 @@ pub struct Room {
     members: BTreeMap<MemberId, Member>,
     tracks: BTreeMap<TrackId, Track>,
     speakers: Speakers,
+    nonces: data::Nonces,
     quality_due: Instant,
+    /// How many are in or publish is not what everybody was told last.
+    has_new_counts: bool,
     outputs: VecDeque<Output>,
 }
 
@@ -205,7 +233,9 @@ impl Room {
             members: BTreeMap::new(),
             tracks: BTreeMap::new(),
             speakers: Speakers::default(),
+            nonces: data::Nonces::default(),
             quality_due: now + quality::QUALITY_INTERVAL,
+            has_new_counts: false,
             outputs: VecDeque::new(),
             config,
         };
@@ -229,15 +259,20 @@ impl Room {
     pub fn info(&self) -> proto::Room {
         let publishers: std::collections::BTreeSet<_> = self.tracks.values().map(|track| track.owner).collect();
         let visible = self.members.values().filter(|member| !member.is_hidden());
+        let seconds = |duration: Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
         proto::Room {
             sid: self.sid.clone(),
             name: self.config.name.clone(),
-            empty_timeout: u32::try_from(self.config.empty_timeout.as_secs()).unwrap_or(u32::MAX),
+            empty_timeout: seconds(self.config.empty_timeout),
+            departure_timeout: seconds(self.config.departure_timeout),
+            max_participants: self.config.max_participants,
+            metadata: self.config.metadata.clone(),
             creation_time: self.config.unix_ms / 1_000,
             creation_time_ms: self.config.unix_ms,
             enabled_codecs: enabled_codecs(),
             num_participants: u32::try_from(visible.count()).unwrap_or(u32::MAX),
             num_publishers: u32::try_from(publishers.len()).unwrap_or(u32::MAX),
+            active_recording: self.members.values().any(|member| member.records()),
             ..Default::default()
         }
     }
@@ -293,6 +328,19 @@ impl Room {
         if let Some(info) = self.member_info(member) {
             self.signal(member, Message::Update(proto::ParticipantUpdate { participants: vec![info] }));
         }
+    }
+
+    /// Tells everybody who may see it, itself included, how `member` is now.
+    fn tell_all(&mut self, member: MemberId) {
+        self.tell_others(member);
+        self.tell_self(member);
+    }
+
+    /// Tells everybody how the room is now.
+    fn tell_room(&mut self) {
+        self.has_new_counts = false;
+        let room = self.info();
+        self.broadcast(None, || Message::RoomUpdate(proto::RoomUpdate { room: Some(room.clone()) }));
     }
 
     fn broadcast(&mut self, except: Option<MemberId>, message: impl Fn() -> Message) {

@@ -1,20 +1,17 @@
-//! What a member asks on its signal socket and on its data channels. Offers and answers are the body's to read.
+//! What a member asks on its signal socket. Offers and answers are the body's to read.
 
 use super::ids::{Kind, MemberId, TrackId};
-use super::member::Announced;
+use super::limits::TRACK_LIMIT;
+use super::member::{Announced, Member};
 use super::track::{self, highest_layer};
-use super::{Output, Room, Settings};
+use super::{Output, Room, Settings, rights};
 use livekit_protocol as proto;
-use prost::Message as _;
-use proto::DisconnectReason;
-use proto::data_packet::Value;
 use proto::request_response::{Reason, Request};
 use proto::signal_request::Message as Asked;
 use proto::signal_response::Message;
+use proto::{DisconnectReason, TrackSource};
+use protocol::{Code, Refusal};
 use std::time::Instant;
-
-/// Most tracks that one member may announce or publish: more is a mistake or an attack.
-const TRACK_LIMIT: usize = 32;
 
 impl Room {
     /// A request. Offers, answers and candidates are not for the room and pass without effect.
@@ -24,10 +21,10 @@ impl Room {
         member.last_signal = now;
         match asked {
             Asked::AddTrack(request) => self.announce(id, request),
-            Asked::Mute(request) => self.mute(now, id, &request),
+            Asked::Mute(request) => self.mute_own(now, id, request),
             Asked::Subscription(request) => self.subscribe(id, &request),
             Asked::TrackSetting(request) => self.adjust(now, id, &request),
-            Asked::Leave(_) => self.leave(id, DisconnectReason::ClientInitiated, false),
+            Asked::Leave(_) => self.leave(now, id, DisconnectReason::ClientInitiated, false),
             Asked::SyncState(state) => self.sync(now, id, state),
             Asked::Ping(_) => self.signal(id, Message::Pong(unix_ms)),
             Asked::PingReq(ping) => {
@@ -58,31 +55,58 @@ impl Room {
     }
 
     fn announce(&mut self, id: MemberId, request: proto::AddTrackRequest) {
-        let owned = self.tracks.values().filter(|track| track.owner == id).count();
-        let Some(member) = self.members.get_mut(&id) else { return };
-        let permission = &member.joining.permission;
-        let sources = &permission.can_publish_sources;
-        let may = permission.can_publish && (sources.is_empty() || sources.contains(&request.source));
-        let allowed = may && !track::kind_of(&request).is_some_and(|kind| member.blocked.covers(kind));
-        if !allowed || owned + member.announced.len() >= TRACK_LIMIT {
-            let reason = if allowed { Reason::LimitExceeded } else { Reason::NotAllowed };
-            return self.respond(id, 0, reason, Some(Request::AddTrack(request)));
-        }
-        // A second codec for a published track is never asked for, so it is never announced in earnest.
-        if !request.sid.is_empty() {
-            return self.respond(id, 0, Reason::UnsupportedType, Some(Request::AddTrack(request)));
+        if let Err((reason, why)) = self.may_announce(id, &request) {
+            return self.respond(id, 0, reason, &why, Some(Request::AddTrack(request)));
         }
         let track = TrackId(self.next_track);
         self.next_track += 1;
         let sid = self.sids.next(track::sid_prefix(&request));
         let info = track::describe(&request, sid.clone());
         let cid = request.cid.clone();
-        member.announced.push(Announced { track, sid, request });
+        if let Some(member) = self.members.get_mut(&id) {
+            member.announced.push(Announced { track, sid, request });
+        }
         self.signal(id, Message::TrackPublished(proto::TrackPublishedResponse { cid, track: Some(info) }));
     }
 
-    fn respond(&mut self, id: MemberId, request_id: u32, reason: Reason, request: Option<Request>) {
-        let response = proto::RequestResponse { request_id, reason: reason.into(), request, ..Default::default() };
+    fn may_announce(&self, id: MemberId, request: &proto::AddTrackRequest) -> Result<(), (Reason, String)> {
+        let Some(member) = self.members.get(&id) else { return Ok(()) };
+        let is_blocked = track::kind_of(request).is_some_and(|kind| member.blocked.covers(kind));
+        if is_blocked || !rights::may_send(&member.joining.permission, request) {
+            // For people and logs; clients decide by the reason and by what they asked.
+            return Err((Reason::NotAllowed, Refusal::new(rights::refusal_to_send(request)).to_string()));
+        }
+        // A second codec for a published track is never asked for, so it is never announced in earnest.
+        if !request.sid.is_empty() {
+            return Err((Reason::UnsupportedType, "one codec is enough".into()));
+        }
+        let owned = self.tracks.values().filter(|track| track.owner == id).count();
+        if owned + member.announced.len() >= TRACK_LIMIT {
+            return Err((Reason::LimitExceeded, format!("at most {TRACK_LIMIT} tracks are published")));
+        }
+        if request.source() == TrackSource::ScreenShare && self.others_share_a_screen(id) {
+            return Err((Reason::LimitExceeded, Refusal::new(Code::ScreenTaken).to_string()));
+        }
+        Ok(())
+    }
+
+    fn others_share_a_screen(&self, id: MemberId) -> bool {
+        let screen = i32::from(TrackSource::ScreenShare);
+        let published = self.tracks.values().any(|track| track.owner != id && track.info.source == screen);
+        let announces =
+            |member: &Member| member.id != id && member.announced.iter().any(|one| one.request.source == screen);
+        published || self.members.values().any(announces)
+    }
+
+    pub(super) fn respond(
+        &mut self,
+        id: MemberId,
+        request_id: u32,
+        reason: Reason,
+        why: &str,
+        request: Option<Request>,
+    ) {
+        let response = proto::RequestResponse { request_id, reason: reason.into(), message: why.to_owned(), request };
         self.signal(id, Message::RequestResponse(response));
     }
 
@@ -94,33 +118,45 @@ impl Room {
         self.tracks.values().find(|track| track.info.sid == sid).map(|track| track.id)
     }
 
-    fn mute(&mut self, now: Instant, id: MemberId, request: &proto::MuteTrackRequest) {
-        let Some(member) = self.members.get_mut(&id) else { return };
-        if let Some(announced) = member.announced.iter_mut().find(|announced| announced.sid == request.sid) {
-            announced.request.muted = request.muted;
-        }
-        let Some(track) = self.own_track(id, &request.sid) else { return };
-        let Some(entry) = self.tracks.get_mut(&track) else { return };
-        entry.muted_by_owner = request.muted;
-        if !self.show_mute(track) {
-            return;
-        }
-        self.tell_others(id);
-        self.tell_muted(track);
-        if !request.muted {
-            self.request_keyframe(now, track);
+    fn mute_own(&mut self, now: Instant, id: MemberId, request: proto::MuteTrackRequest) {
+        if !self.mute(now, id, &request) {
+            self.respond(id, 0, Reason::NotFound, "no such track", Some(Request::Mute(request)));
         }
     }
 
-    fn subscribe(&mut self, id: MemberId, request: &proto::UpdateSubscription) {
+    /// Mutes or unmutes one of `id`'s tracks. False if it has none such.
+    pub(super) fn mute(&mut self, now: Instant, id: MemberId, request: &proto::MuteTrackRequest) -> bool {
+        let Some(member) = self.members.get_mut(&id) else { return false };
+        if let Some(announced) = member.announced.iter_mut().find(|announced| announced.sid == request.sid) {
+            announced.request.muted = request.muted;
+            return true;
+        }
+        let Some(track) = self.own_track(id, &request.sid) else { return false };
+        let Some(entry) = self.tracks.get_mut(&track) else { return false };
+        entry.muted_by_owner = request.muted;
+        if self.show_mute(track) {
+            self.tell_others(id);
+            self.tell_muted(track);
+            if !request.muted {
+                self.request_keyframe(now, track);
+            }
+        }
+        true
+    }
+
+    /// Unknown tracks are told of and otherwise ignored.
+    pub(super) fn subscribe(&mut self, id: MemberId, request: &proto::UpdateSubscription) {
         let named = request.participant_tracks.iter().flat_map(|tracks| &tracks.track_sids);
-        let tracks: Vec<TrackId> =
-            request.track_sids.iter().chain(named).filter_map(|sid| self.track_by_sid(sid)).collect();
-        for track in tracks {
-            if request.subscribe {
-                self.want(id, track);
-            } else {
-                self.unwant(id, track);
+        for sid in request.track_sids.iter().chain(named) {
+            match self.track_by_sid(sid) {
+                Some(track) if request.subscribe => self.want(id, track),
+                Some(track) => self.unwant(id, track),
+                None if request.subscribe => {
+                    let err = proto::SubscriptionError::SeTrackNotfound.into();
+                    let response = proto::SubscriptionResponse { track_sid: sid.clone(), err };
+                    self.signal(id, Message::SubscriptionResponse(response));
+                }
+                None => {}
             }
         }
         self.ask_sections(id);
@@ -168,29 +204,20 @@ impl Room {
     }
 
     fn update_metadata(&mut self, id: MemberId, request: proto::UpdateParticipantMetadata) {
-        let Some(member) = self.members.get_mut(&id) else { return };
+        let Some(member) = self.members.get(&id) else { return };
+        let request_id = request.request_id;
         if !member.joining.permission.can_update_metadata {
-            let request_id = request.request_id;
-            return self.respond(id, request_id, Reason::NotAllowed, Some(Request::UpdateMetadata(request)));
+            let why = "the token does not allow to change one's own name, metadata and attributes";
+            return self.respond(id, request_id, Reason::NotAllowed, why, Some(Request::UpdateMetadata(request)));
         }
-        let joining = &mut member.joining;
-        if !request.metadata.is_empty() {
-            joining.metadata = request.metadata;
+        let proto::UpdateParticipantMetadata { name, metadata, attributes, .. } = request;
+        if let Err(error) = self.describe_anew(id, name, metadata, attributes.into_iter().collect()) {
+            return self.respond(id, request_id, Reason::LimitExceeded, &error.to_string(), None);
         }
-        if !request.name.is_empty() {
-            joining.name = request.name;
-        }
-        for (key, value) in request.attributes.into_iter().collect::<std::collections::BTreeMap<_, _>>() {
-            if value.is_empty() {
-                joining.attributes.remove(&key);
-            } else {
-                joining.attributes.insert(key, value);
-            }
-        }
-        self.tell_others(id);
-        self.tell_self(id);
-        if request.request_id != 0 {
-            self.respond(id, request.request_id, Reason::Ok, None);
+        self.tell_all(id);
+        self.grants_changed(id);
+        if request_id != 0 {
+            self.respond(id, request_id, Reason::Ok, "", None);
         }
     }
 
@@ -210,68 +237,4 @@ impl Room {
             self.tell_others(id);
         }
     }
-
-    /// A data packet: stamped with its sender and sent to whom it is addressed, or to everybody else. Damaged ones and
-    /// those without permission are dropped.
-    pub fn handle_data(&mut self, id: MemberId, reliable: bool, packet: &[u8]) {
-        let Some(member) = self.members.get(&id) else { return };
-        if !member.joining.permission.can_publish_data {
-            return;
-        }
-        let Ok(mut packet) = proto::DataPacket::decode(packet) else { return };
-        if !stamp(&mut packet, &member.joining.identity, &member.sid) {
-            return;
-        }
-        let wanted = destinations(&packet);
-        let to: Vec<MemberId> = self
-            .members
-            .values()
-            .filter(|other| other.id != id && other.joining.permission.can_subscribe)
-            .filter(|other| {
-                wanted.is_empty() || wanted.iter().any(|name| *name == other.joining.identity || *name == other.sid)
-            })
-            .map(|other| other.id)
-            .collect();
-        if !to.is_empty() {
-            self.outputs.push_back(Output::Data { to, reliable, packet: packet.encode_to_vec() });
-        }
-    }
-}
-
-/// Writes the true sender into a packet. False for kinds that members may not send.
-#[allow(deprecated)]
-fn stamp(packet: &mut proto::DataPacket, identity: &str, sid: &str) -> bool {
-    packet.participant_identity = identity.into();
-    packet.participant_sid = sid.into();
-    match &mut packet.value {
-        Some(Value::User(user)) => {
-            user.participant_sid = sid.into();
-            user.participant_identity = identity.into();
-            true
-        }
-        Some(
-            Value::SipDtmf(_)
-            | Value::Transcription(_)
-            | Value::ChatMessage(_)
-            | Value::RpcRequest(_)
-            | Value::RpcAck(_)
-            | Value::RpcResponse(_)
-            | Value::StreamHeader(_)
-            | Value::StreamChunk(_)
-            | Value::StreamTrailer(_)
-            | Value::EncryptedPacket(_),
-        ) => true,
-        // Who speaks is the room's to say, and metrics are nobody's here.
-        Some(Value::Speaker(_) | Value::Metrics(_)) | None => false,
-    }
-}
-
-#[allow(deprecated)]
-fn destinations(packet: &proto::DataPacket) -> Vec<String> {
-    let mut wanted = packet.destination_identities.clone();
-    if let Some(Value::User(user)) = &packet.value {
-        wanted.extend(user.destination_identities.iter().cloned());
-        wanted.extend(user.destination_sids.iter().cloned());
-    }
-    wanted
 }

@@ -84,7 +84,8 @@ impl Room {
         let member = self.members.get_mut(&id)?;
         let named = |announced: &Announced| {
             let request = &announced.request;
-            request.cid == *cid || request.simulcast_codecs.iter().any(|codec| codec.cid == *cid)
+            let fits = track::kind_of(request).is_none_or(|kind| kind == section.kind);
+            fits && (request.cid == *cid || request.simulcast_codecs.iter().any(|codec| codec.cid == *cid))
         };
         let index = member.announced.iter().position(named)?;
         let Announced { track, request, sid } = member.announced.remove(index);
@@ -101,10 +102,12 @@ impl Room {
             info,
             muted_by_owner: request.muted,
             silenced,
+            had_subscriber: false,
             keyframe_asked_at: None,
             keyframe_due: None,
         };
         self.tracks.insert(track, entry);
+        self.has_new_counts = true;
         self.tell_others(id);
         self.tell_published(track);
         let everybody: Vec<MemberId> = self.members.keys().copied().filter(|other| *other != id).collect();
@@ -131,10 +134,7 @@ impl Room {
         for track in ended {
             self.tell_unpublished(id, track);
         }
-        let everybody: Vec<MemberId> = self.members.keys().copied().collect();
-        for other in everybody {
-            self.ask_sections(other);
-        }
+        self.ask_sections_of_all();
     }
 
     /// Takes over which sections there are: new ones are free, those that were answered inactive become free after
@@ -196,6 +196,15 @@ impl Room {
         if flows {
             self.request_keyframe(now, track);
         }
+        self.tell_first_subscriber(track);
+    }
+
+    /// Publishers may wait for somebody to listen before they begin.
+    fn tell_first_subscriber(&mut self, track: TrackId) {
+        let Some(track) = self.tracks.get_mut(&track).filter(|track| !track.had_subscriber) else { return };
+        track.had_subscriber = true;
+        let (owner, track_sid) = (track.owner, track.info.sid.clone());
+        self.signal(owner, Message::TrackSubscribed(proto::TrackSubscribed { track_sid }));
     }
 
     /// Two connections: the section that was asked for is negotiated.
@@ -208,6 +217,14 @@ impl Room {
             }
             // The wish was taken back, or back and forth, while the offer was on its way.
             None => self.outputs.push_back(Output::RemoveSection { member: id, slot }),
+        }
+    }
+
+    /// Everybody's sections, after a track has ended.
+    pub(super) fn ask_sections_of_all(&mut self) {
+        let everybody: Vec<MemberId> = self.members.keys().copied().collect();
+        for member in everybody {
+            self.ask_sections(member);
         }
     }
 
@@ -257,10 +274,11 @@ impl Room {
         let Some(kind) = self.tracks.get(&track).filter(|track| track.owner != id).map(|track| track.kind) else {
             return;
         };
-        let Some(member) = self.members.get_mut(&id) else { return };
-        if !member.joining.permission.can_subscribe || member.wants.contains_key(&track) {
+        if self.members.get(&id).is_none_or(|member| member.wants.contains_key(&track)) || !self.may_receive(id, track)
+        {
             return;
         }
+        let Some(member) = self.members.get_mut(&id) else { return };
         let settings = Settings { paused: false, most: Layer(2) };
         member.wants.insert(track, Want { slot: None, settings });
         match member.joining.wiring {
@@ -291,6 +309,7 @@ impl Room {
             self.unwant(member, track);
         }
         let ended = self.tracks.remove(&track)?;
+        self.has_new_counts = true;
         self.outputs.push_back(Output::TrackEnded { track });
         Some(ended.info)
     }

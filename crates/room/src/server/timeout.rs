@@ -21,7 +21,7 @@ pub enum Reason {
     Quality,
     /// A member who is silent or cut off.
     Member,
-    /// A room that nobody entered.
+    /// A room in which nobody is.
     Empty,
 }
 
@@ -80,6 +80,9 @@ impl Room {
         if now >= self.quality_due {
             self.quality_due = now + QUALITY_INTERVAL;
             self.tell_quality(now);
+            if self.has_new_counts {
+                self.tell_room();
+            }
         }
         let out: Vec<(MemberId, DisconnectReason)> = self
             .members
@@ -89,7 +92,7 @@ impl Room {
             .map(|(id, (_, reason))| (id, reason))
             .collect();
         for (id, reason) in out {
-            self.leave(id, reason, true);
+            self.leave(now, id, reason, true);
         }
     }
 

@@ -21,6 +21,7 @@ pub(super) struct Track {
     pub muted_by_owner: bool,
     /// Blocked by an administrator: nothing is forwarded.
     pub silenced: bool,
+    pub had_subscriber: bool,
     pub keyframe_asked_at: Option<Instant>,
     pub keyframe_due: Option<Instant>,
 }

@@ -1,13 +1,17 @@
-//! `ahoy-server`: serves, and mints tickets.
+//! `ahoy-server`: serves, mints tickets and keys for rooms, keeps the keys of administrators and shows what they did.
 
 use anyhow::{Context as _, Result};
-use clap::{Args, Parser, Subcommand};
-use protocol::UserId;
-use protocol::usersig::DEFAULT_EXPIRE;
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
+use protocol::usersig::{self, TicketKey};
+use protocol::{Privileges, RoomId, UnixMillis, UserId, map_key};
+use server::admin_keys::AdminKeys;
+use server::audit::{self, Audit, Entry, Plane};
+use server::config::keys::{Form, KEYS};
 use server::config::{Config, Layer};
 use server::{Secrets, Server};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -33,74 +37,120 @@ enum Command {
         #[command(flatten)]
         flags: Flags,
     },
+    /// Mint a key with which USER may enter a room (PrivateMapKey), and print it.
+    MapKey {
+        /// 1 to 32 characters of A-Z a-z 0-9 _ and -
+        user: String,
+        /// The room's number
+        #[arg(long, value_name = "N", required_unless_present = "str_room", conflicts_with = "str_room")]
+        room: Option<u32>,
+        /// The room's name, if it has one and no number
+        #[arg(long, value_name = "NAME")]
+        str_room: Option<String>,
+        /// The sum of what is allowed: 1 create, 2 enter, 4 send and 8 receive voice, 16 and 32 pictures, 64 and 128 screens
+        #[arg(long, value_name = "BITS", default_value_t = 255, value_parser = clap::value_parser!(u32).range(0..=255))]
+        privileges: u32,
+        /// For how long it is valid, in seconds [default: 5 minutes]
+        #[arg(long, value_name = "SECS")]
+        expire: Option<u64>,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Keys of the administration API that are kept in the data directory. A running server takes changes at once.
+    #[command(subcommand)]
+    AdminKey(AdminKeyCommand),
+    /// Print what administrators did.
+    Audit {
+        /// So many of the last acts
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        last: usize,
+        /// As JSON lines, as they stand in the file
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        flags: Flags,
+    },
 }
 
-/// Each can also be said by AHOY_… in the environment, or in the file; flags count most, the file least.
-#[derive(Args)]
+#[derive(Subcommand)]
+enum AdminKeyCommand {
+    /// Make a key, and print SECRETID:SECRETKEY once.
+    Create {
+        /// The SecretId, shown to people who are put out: 1 to 64 characters of A-Z a-z 0-9 _ and -
+        #[arg(value_name = "SECRETID")]
+        id: String,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Print the SecretIds, without their secrets.
+    List(Flags),
+    /// Drop a key.
+    Revoke {
+        #[arg(value_name = "SECRETID")]
+        id: String,
+        #[command(flatten)]
+        flags: Flags,
+    },
+}
+
+/// One flag for each key. Each can also be said in the environment, or in the file; flags count most, the file least.
 struct Flags {
-    /// TOML file with the keys of the flags below [env: AHOY_CONFIG]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// HTTP and WebSocket; port 0 takes a free one [env: AHOY_LISTEN] [default: 127.0.0.1:7880]
-    #[arg(long, value_name = "ADDR:PORT")]
-    listen: Option<String>,
-    /// Media over UDP; port 0 takes a free one [env: AHOY_MEDIA] [default: 127.0.0.1:7882]
-    #[arg(long, value_name = "ADDR:PORT")]
-    media: Option<String>,
-    /// Store and secrets [env: AHOY_DATA_DIR] [default: the platform's data directory]
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<String>,
-    /// A room API key, as LiveKit has them; repeatable [env: AHOY_API_KEY]
-    #[arg(long, value_name = "KEY:SECRET")]
-    api_key: Vec<String>,
-    /// The application of the tickets [env: AHOY_SDK_APP_ID] [default: 1400000000]
-    #[arg(long, value_name = "N")]
-    sdk_app_id: Option<String>,
-    /// The key that signs tickets [env: AHOY_TICKET_KEY] [default: made at the first start]
-    #[arg(long, value_name = "SECRET")]
-    ticket_key: Option<String>,
-    /// Where clients reach this server, if it is not what they asked for [env: AHOY_PUBLIC_URL]
-    #[arg(long, value_name = "URL")]
-    public_url: Option<String>,
-    /// Who carries the rooms: embedded or livekit [env: AHOY_ROOMS] [default: embedded]
-    #[arg(long, value_name = "WHO")]
-    rooms: Option<String>,
-    /// Where clients and this server reach the LiveKit deployment; its key is the first --api-key [env: AHOY_LIVEKIT_URL]
-    #[arg(long, value_name = "URL")]
-    livekit_url: Option<String>,
+    file: Option<PathBuf>,
+    layer: Layer,
+}
+
+impl Args for Flags {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let file = Arg::new("config").long("config").value_name("FILE").value_parser(clap::value_parser!(PathBuf));
+        let file = file.help("TOML file with the keys of the flags below [env: AHOY_CONFIG]");
+        command.arg(file).args(KEYS.iter().map(|key| {
+            let action = if key.form == Form::List { ArgAction::Append } else { ArgAction::Set };
+            let help = format!("{} [env: {}]", key.help, key.variable());
+            let arg = Arg::new(key.name).long(key.name).value_name(key.value).help(help).action(action);
+            if key.form == Form::Switch {
+                return arg.num_args(0..=1).require_equals(true).default_missing_value("true");
+            }
+            arg
+        }))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Flags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut layer = Layer::default();
+        for key in KEYS {
+            for value in matches.get_many::<String>(key.name).into_iter().flatten() {
+                layer
+                    .set(key.name, value, &format!("--{}", key.name))
+                    .map_err(|error| clap::Error::raw(ErrorKind::ValueValidation, format!("{error}\n")))?;
+            }
+        }
+        Ok(Self { file: matches.get_one::<PathBuf>("config").cloned(), layer })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 impl Flags {
-    fn layer(&self) -> Result<Layer> {
-        let mut layer = Layer::default();
-        let single = [
-            ("listen", &self.listen),
-            ("media", &self.media),
-            ("data-dir", &self.data_dir),
-            ("sdk-app-id", &self.sdk_app_id),
-            ("ticket-key", &self.ticket_key),
-            ("public-url", &self.public_url),
-            ("rooms", &self.rooms),
-            ("livekit-url", &self.livekit_url),
-        ];
-        for (key, value) in single {
-            if let Some(value) = value {
-                layer.set(key, value, &format!("--{key}"))?;
-            }
-        }
-        for pair in &self.api_key {
-            layer.set("api-key", pair, "--api-key")?;
-        }
-        Ok(layer)
-    }
-
     fn config(&self) -> Result<Config> {
         let env = Layer::from_env(|name| std::env::var(name).ok())?;
-        let file = match self.config.clone().or_else(|| std::env::var_os("AHOY_CONFIG").map(PathBuf::from)) {
+        let file = match self.file.clone().or_else(|| std::env::var_os("AHOY_CONFIG").map(PathBuf::from)) {
             Some(path) => Layer::from_file(&path).with_context(|| format!("in {}", path.display()))?,
             None => Layer::default(),
         };
-        Ok(self.layer()?.over(env).over(file).finish())
+        Ok(self.layer.clone().over(env).over(file).finish())
+    }
+
+    fn ticket_key(&self) -> Result<TicketKey> {
+        let config = self.config()?;
+        Ok(server::ticket_key(&config, &Secrets::load(&config.data_dir)?))
     }
 }
 
@@ -123,13 +173,76 @@ fn run(cli: Cli) -> Result<()> {
         }
         Command::Ticket { user, expire, flags } => {
             let user = UserId::new(user)?;
-            let config = flags.config()?;
-            let key = server::ticket_key(&config, &Secrets::load(&config.data_dir)?);
-            let expire = expire.map_or(DEFAULT_EXPIRE, Duration::from_secs);
-            println!("{}", key.mint(&user, expire, SystemTime::now().into()));
+            let expire = expire.map_or(usersig::DEFAULT_EXPIRE, Duration::from_secs);
+            println!("{}", flags.ticket_key()?.mint(&user, expire, SystemTime::now().into()));
             Ok(())
         }
+        Command::MapKey { user, room, str_room, privileges, expire, flags } => {
+            let user = UserId::new(user)?;
+            let room = match str_room {
+                Some(name) => RoomId::text(name)?,
+                None => RoomId::number(room.unwrap_or_default())?,
+            };
+            let expire = expire.map_or(map_key::DEFAULT_EXPIRE, Duration::from_secs);
+            let (privileges, now) = (Privileges(privileges), SystemTime::now().into());
+            println!("{}", flags.ticket_key()?.mint_map_key(&user, &room, privileges, expire, now));
+            Ok(())
+        }
+        Command::AdminKey(command) => admin_key(&command),
+        Command::Audit { last, json, flags } => show_audit(last, json, &flags.config()?),
     }
+}
+
+fn admin_key(command: &AdminKeyCommand) -> Result<()> {
+    let (AdminKeyCommand::Create { flags, .. } | AdminKeyCommand::List(flags) | AdminKeyCommand::Revoke { flags, .. }) =
+        command;
+    let Config { admin_keys, data_dir, .. } = flags.config()?;
+    let keys = AdminKeys::new(admin_keys, &data_dir);
+    match command {
+        AdminKeyCommand::Create { id, .. } => {
+            let key = keys.create(id, UnixMillis::from(SystemTime::now()).seconds())?;
+            note(&data_dir, "CreateAdminKey", id)?;
+            println!("{}:{}", key.secret_id, key.secret_key);
+        }
+        AdminKeyCommand::List(_) => {
+            for key in keys.list()? {
+                println!("{}  made {}", key.secret_id, server::utc::date_time(key.created));
+            }
+        }
+        AdminKeyCommand::Revoke { id, .. } => {
+            keys.revoke(id)?;
+            note(&data_dir, "RevokeAdminKey", id)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes down what was done to a key from this machine.
+fn note(data_dir: &Path, act: &str, key: &str) -> Result<()> {
+    Audit::open(data_dir)?.write_now(&Entry {
+        at: SystemTime::now().into(),
+        request_id: server::request_id(),
+        by: "ahoy-server".to_owned(),
+        api: Plane::Local,
+        act: act.to_owned(),
+        room: None,
+        users: Vec::new(),
+        detail: Some(key.to_owned()),
+        result: audit::OK.to_owned(),
+    })
+}
+
+fn show_audit(last: usize, json: bool, config: &Config) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    for line in audit::last(&config.data_dir, last)? {
+        match serde_json::from_str::<Entry>(&line) {
+            Ok(entry) if !json => writeln!(out, "{entry}")?,
+            // A line that this version cannot read is shown as it stands, harmless to a terminal.
+            Err(_) if !json => writeln!(out, "{}", line.escape_debug())?,
+            Ok(_) | Err(_) => writeln!(out, "{line}")?,
+        }
+    }
+    Ok(())
 }
 
 /// To standard error: standard output belongs to scripts.

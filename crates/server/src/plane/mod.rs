@@ -11,7 +11,7 @@ use crate::store::Store;
 use anyhow::{Context as _, Result};
 use call::Switchboard;
 use call::call::RoomNews;
-use call::switchboard::{Change, ConnId, RoomsEvent, Settings, SignIn};
+use call::switchboard::{Change, ConnId, Entry, RoomsEvent, Settings, SignIn};
 use protocol::message::Seq;
 use protocol::{Refusal, Request, RequestId, RoomId, UnixMillis, UserId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +36,8 @@ pub(crate) enum Input {
     Hello { conn: ConnId, hello: SignIn, peer: Peer },
     /// A request.
     Request { conn: ConnId, id: RequestId, request: Request },
+    /// A wish to enter a room, with its key checked.
+    Enter { conn: ConnId, id: RequestId, room: RoomId, rejoin: bool, entry: Entry },
     /// A new ticket was handed in and checked.
     Ticket { conn: ConnId, id: RequestId, checked: Result<UnixMillis, Refusal> },
     /// Events have arrived.
@@ -68,14 +70,14 @@ impl Plane {
     pub fn start(
         store: Store,
         rooms: Arc<dyn Rooms>,
-        heartbeat: Duration,
+        settings: Settings,
         stop: watch::Receiver<bool>,
     ) -> Result<(Self, mpsc::Sender<Input>)> {
         let (input, inputs) = mpsc::channel(INPUT_CAPACITY);
         let runtime = tokio::runtime::Handle::current();
         let news = rooms.events();
         let mut body = Body {
-            board: Switchboard::new(Settings { heartbeat }, rand::random()),
+            board: Switchboard::new(settings, rand::random()),
             clock: Clock::start(),
             store,
             unsaved: Vec::new(),
@@ -170,6 +172,9 @@ impl Body {
                 self.board.handle_hello(conn, hello, now);
             }
             Input::Request { conn, id, request } => self.board.handle_request(conn, id, request, now),
+            Input::Enter { conn, id, room, rejoin, entry } => {
+                self.board.handle_enter(conn, id, (room, rejoin), entry, now);
+            }
             Input::Ticket { conn, id, checked } => self.board.handle_ticket(conn, id, checked, now),
             Input::Ack { conn, seq } => self.board.handle_ack(conn, seq, now),
             Input::Closed { conn } => {

@@ -35,7 +35,8 @@ impl Body {
 
     fn admit(&self, conn: ConnId, room: &RoomId, user: &UserId) -> Option<RoomAccess> {
         let peer = self.peers.get(&conn)?;
-        match self.rooms.admit(&room.wire_name(), user.as_str(), Grants::MEMBER) {
+        let grants = Grants { privileges: self.board.privileges(room, user), admin: false };
+        match self.rooms.admit(&room.wire_name(), user.as_str(), grants) {
             Ok(admission) => {
                 let url = admission.url.unwrap_or_else(|| peer.reached.clone());
                 Some(RoomAccess { url, token: admission.token })

@@ -1,14 +1,17 @@
 //! One client's WebSocket: hello with its ticket, then frames both ways, heartbeat and limits.
 
 use super::{FRAMES_CAPACITY, Input, Peer};
+use crate::rooms::{Rooms, RoomsError};
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use call::switchboard::{ConnId, SignIn};
-use protocol::message::{Hello, PATH, VERSION};
+use call::switchboard::{ConnId, Entry, SignIn};
+use protocol::message::{Hello, PATH, Ticket, VERSION};
 use protocol::usersig::TicketKey;
-use protocol::{ClientMessage, Code, Refusal, Request, ServerMessage, UnixMillis, UserId};
+use protocol::{
+    ClientMessage, Code, Privileges, Refusal, Request, RequestId, RoomId, ServerMessage, UnixMillis, UserId,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -38,6 +41,8 @@ pub const CONNECTION_LIMIT: usize = 10_000;
 pub struct Door {
     pub(crate) input: mpsc::Sender<Input>,
     pub(crate) ticket_key: Arc<TicketKey>,
+    pub(crate) map_key_required: bool,
+    pub(crate) rooms: Arc<dyn Rooms>,
     pub(crate) heartbeat: Duration,
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) next_conn: Arc<AtomicU64>,
@@ -83,6 +88,17 @@ impl Door {
             return Err(Code::UserSigInvalid.into());
         }
         Ok(self.ticket_key.check(ticket, user, SystemTime::now().into())?)
+    }
+
+    /// What is to be known of a wish to enter a room, where keys are required.
+    async fn look_at(&self, key: Option<&Ticket>, user: &UserId, room: &RoomId) -> Entry {
+        let now = SystemTime::now().into();
+        let key = key.map(|key| self.ticket_key.check_map_key(&key.0, user, room, now).map_err(Refusal::from));
+        let key = key.unwrap_or_else(|| Err(Code::NoPrivilege.into()));
+        // Only who may not make a room has to find one.
+        let exists = key.as_ref().is_ok_and(|key| key.allow(Privileges::CREATE))
+            || !matches!(self.rooms.list(&room.wire_name()).await, Err(RoomsError::NotExist));
+        Entry { key, exists }
     }
 
     fn sign_in(&self, hello: Hello) -> Result<SignIn, Refusal> {
@@ -238,10 +254,32 @@ impl Connection {
                 let checked = self.door.check(&user_sig.0, &user);
                 self.tell(Input::Ticket { conn, id, checked }).await
             }
+            ClientMessage::Request { id, request: Request::EnterRoom { room_id, rejoin, private_map_key } }
+                if self.door.map_key_required =>
+            {
+                self.enter(id, room_id, rejoin, private_map_key).await
+            }
             ClientMessage::Request { id, request } => self.tell(Input::Request { conn, id, request }).await,
             ClientMessage::Ack { seq } => self.tell(Input::Ack { conn, seq }).await,
             ClientMessage::Ping {} => self.write(&ServerMessage::Pong {}.to_text()).await,
             ClientMessage::Pong {} => Ok(()),
+        }
+    }
+
+    /// Does not borrow the socket, which other threads must not share.
+    fn enter(
+        &self,
+        id: RequestId,
+        room: RoomId,
+        rejoin: bool,
+        key: Option<Ticket>,
+    ) -> impl Future<Output = Result<(), End>> + use<> {
+        let (door, conn, user) = (self.door.clone(), self.conn, self.user.clone());
+        async move {
+            let user = user.ok_or(End::Gone)?;
+            let entry = door.look_at(key.as_ref(), &user, &room).await;
+            let input = Input::Enter { conn, id, room, rejoin, entry };
+            door.input.send(input).await.map_err(|_| End::Gone)
         }
     }
 }

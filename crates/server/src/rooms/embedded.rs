@@ -3,13 +3,15 @@
 use super::{
     Admission, Blocked, Carrier, EVENT_CAPACITY, FinishedWhy, LeftWhy, Member, RoomEvent, RoomInfo, Rooms, RoomsError,
 };
-use crate::rtc::{Command, Gone, Happened, Media};
+use crate::config::RoomRules;
+use crate::rtc::{Command, Gone, Happened, Media, RoomOptions};
 use crate::tokens::{Grants, Tokens};
+use crate::twirp::Service;
 use async_trait::async_trait;
 use livekit_protocol as proto;
 use parking_lot::Mutex;
 use proto::DisconnectReason;
-use room::server::Happening;
+use room::server::{Act, Happening};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,6 +28,7 @@ struct Notes {
 #[derive(Clone, Debug)]
 pub struct Embedded {
     media: Media,
+    rules: RoomRules,
     tokens: Arc<Tokens>,
     events: broadcast::Sender<RoomEvent>,
     notes: Arc<Mutex<Notes>>,
@@ -39,10 +42,10 @@ impl From<Gone> for RoomsError {
 
 impl Embedded {
     /// Binds the UDP port (0 picks one) and starts the worker. Has to be called inside a runtime.
-    pub fn start(media: SocketAddr, tokens: Arc<Tokens>) -> anyhow::Result<Self> {
-        let (media, happened) = Media::start(media)?;
+    pub fn start(media: SocketAddr, rules: RoomRules, tokens: Arc<Tokens>) -> anyhow::Result<Self> {
+        let (media, happened) = Media::start(media, rules)?;
         let (events, _) = broadcast::channel(EVENT_CAPACITY);
-        let embedded = Self { media, tokens, events, notes: Arc::default() };
+        let embedded = Self { media, rules, tokens, events, notes: Arc::default() };
         tokio::spawn(tell(happened, embedded.events.clone(), embedded.notes.clone()));
         Ok(embedded)
     }
@@ -121,12 +124,13 @@ impl Carrier for Embedded {
     }
 
     fn router(&self) -> axum::Router {
-        let (media, tokens) = (self.media.clone(), Arc::clone(&self.tokens));
-        crate::signal::router(media.clone(), Arc::clone(&tokens)).merge(crate::twirp::router(
-            self.rooms(),
-            media,
-            tokens,
-        ))
+        let signal = crate::signal::router(self.media.clone(), Arc::clone(&self.tokens), self.rules.join_rate);
+        signal.merge(crate::twirp::router(Service {
+            rooms: self.rooms(),
+            media: self.media.clone(),
+            tokens: Arc::clone(&self.tokens),
+            remote_unmute: self.rules.remote_unmute,
+        }))
     }
 
     fn media_addr(&self) -> Option<SocketAddr> {
@@ -143,7 +147,9 @@ impl Carrier for Embedded {
 impl Rooms for Embedded {
     async fn open(&self, room: &str) -> Result<(), RoomsError> {
         let room = room.to_owned();
-        Ok(self.media.ask(|reply| Command::Open { room, reply }).await?)
+        let options = RoomOptions::default();
+        self.media.ask(|reply| Command::Open { room, options, reply }).await?;
+        Ok(())
     }
 
     fn admit(&self, room: &str, identity: &str, grants: Grants) -> Result<Admission, RoomsError> {
@@ -162,8 +168,9 @@ impl Rooms for Embedded {
         let key = (room.to_owned(), identity.to_owned());
         self.notes.lock().removals.insert(key.clone(), by);
         let (room, identity) = key.clone();
-        let found = self.media.ask(|reply| Command::Remove { room, identity, reply }).await;
-        if !matches!(found, Ok(Some(true))) {
+        let act = Act::Remove { identity };
+        let found = self.media.ask(|reply| Command::Act { room, act, reply }).await;
+        if !matches!(found, Ok(Some(Ok(())))) {
             self.notes.lock().removals.remove(&key);
         }
         found?.map(|_| ()).ok_or(RoomsError::NotExist)
@@ -172,9 +179,9 @@ impl Rooms for Embedded {
     async fn block(&self, room: &str, identity: &str, blocked: Blocked) -> Result<(), RoomsError> {
         let (room, identity) = (room.to_owned(), identity.to_owned());
         let Blocked { voice, picture } = blocked;
-        let blocked = room::server::Blocked { voice, picture };
-        let found = self.media.ask(|reply| Command::Block { room, identity, blocked, reply }).await?;
-        if found.ok_or(RoomsError::NotExist)? { Ok(()) } else { Err(RoomsError::NoMember) }
+        let act = Act::Block { identity, blocked: room::server::Blocked { voice, picture } };
+        let done = self.media.ask(|reply| Command::Act { room, act, reply }).await?;
+        done.ok_or(RoomsError::NotExist)?.map_err(|_| RoomsError::NoMember)
     }
 
     async fn dismiss(&self, room: &str, by: Option<String>) -> Result<(), RoomsError> {

@@ -2,16 +2,17 @@
 
 use super::codecs;
 use super::net::Net;
+use super::offers::Offers;
 use super::sdp::{self, Streams};
 use livekit_protocol as proto;
-use room::server::{Delivery, Kind, Layer, Section, SectionPlan, Slot, TrackId};
+use room::server::{Layer, Section, SectionPlan, Slot, TrackId};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::change::SdpOffer;
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::format::CodecSpec;
-use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid, Pt, Rid};
+use str0m::media::{KeyframeRequestKind, Mid, Pt, Rid};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{RtpPacket, RtpWrite, Ssrc};
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcError};
@@ -24,8 +25,8 @@ const RELIABLE_STREAM: u16 = 100;
 const LOSSY_STREAM: u16 = 101;
 const DATA_TRACK_STREAM: u16 = 102;
 
-const RELIABLE: &str = "_reliable";
-const LOSSY: &str = "_lossy";
+pub(super) const RELIABLE: &str = "_reliable";
+pub(super) const LOSSY: &str = "_lossy";
 const DATA_TRACK: &str = "_data_track";
 
 /// What a connection is for.
@@ -39,38 +40,23 @@ pub(super) enum Role {
     Subscriber,
 }
 
-/// A change to the sections of a connection on which we offer.
-#[derive(Clone, Debug)]
-pub(super) enum Change {
-    Add(Delivery, Kind),
-    Remove(Slot),
-}
-
 /// The member did not read what it was sent.
 #[derive(Debug)]
 pub(super) struct OutboxFull;
 
-struct Pending {
-    offer: SdpPendingOffer,
-    id: u32,
-    added: Vec<(TrackId, Mid)>,
-}
-
 pub(super) struct Connection {
-    rtc: Rtc,
+    pub(super) rtc: Rtc,
     pub is_connected: bool,
     pub wakes_at: Instant,
     /// Where each incoming stream belongs.
     sources: HashMap<Ssrc, (Mid, Option<Rid>)>,
     /// Which track each of our sending sections was last answered with.
     carried: BTreeMap<Slot, TrackId>,
-    reliable: Option<ChannelId>,
-    lossy: Option<ChannelId>,
+    pub(super) reliable: Option<ChannelId>,
+    pub(super) lossy: Option<ChannelId>,
     outbox: VecDeque<Vec<u8>>,
     outbox_size: usize,
-    pending: Option<Pending>,
-    changes: VecDeque<Change>,
-    offers_made: u32,
+    pub(super) offers: Offers,
 }
 
 impl Connection {
@@ -94,9 +80,7 @@ impl Connection {
             lossy: None,
             outbox: VecDeque::new(),
             outbox_size: 0,
-            pending: None,
-            changes: VecDeque::new(),
-            offers_made: 0,
+            offers: Offers::default(),
         }
     }
 
@@ -176,84 +160,28 @@ impl Connection {
         let parsed = SdpOffer::from_sdp_string(&sdp::let_us_start(&offer.sdp))
             .map_err(|error| RtcError::RemoteSdp(error.to_string()))?;
         let answer = self.rtc.sdp_api().accept_offer(parsed)?;
+        let (sdp, mid_to_track_id) = self.dress(&answer.to_sdp_string(), plans);
+        Ok(proto::SessionDescription { r#type: "answer".into(), sdp, id: offer.id, mid_to_track_id })
+    }
+
+    /// Writes the plan into a description of ours, and which section carries which track.
+    pub(super) fn dress(
+        &mut self,
+        description: &str,
+        plans: &BTreeMap<Slot, SectionPlan>,
+    ) -> (String, HashMap<String, String>) {
         let mut streams = BTreeMap::new();
-        let mut mid_to_track_id = HashMap::new();
+        let mut tracks = HashMap::new();
         for (slot, plan) in plans {
             let Some(delivery) = &plan.delivers else { continue };
             let mut api = self.rtc.direct_api();
             if let Some(stream) = api.stream_tx_by_mid(mid(slot), None) {
                 let resend = stream.rtx().map(|ssrc| *ssrc);
                 streams.insert(slot.clone(), Streams { main: *stream.ssrc(), resend });
-                mid_to_track_id.insert(slot.0.clone(), delivery.track_sid.clone());
             }
+            tracks.insert(slot.0.clone(), delivery.track_sid.clone());
         }
-        let sdp = sdp::dress(&answer.to_sdp_string(), plans, &streams);
-        Ok(proto::SessionDescription { r#type: "answer".into(), sdp, id: offer.id, mid_to_track_id })
-    }
-
-    /// Queues a change of what we offer.
-    pub fn change(&mut self, change: Change) {
-        self.changes.push_back(change);
-    }
-
-    /// Two connections: the first offer, with the data channels.
-    pub fn offer_channels(&mut self) -> Option<proto::SessionDescription> {
-        let mut api = self.rtc.sdp_api();
-        self.reliable = Some(api.add_channel_with_config(channel(RELIABLE, None, true)));
-        self.lossy = Some(api.add_channel_with_config(channel(LOSSY, None, false)));
-        let (offer, pending) = api.apply()?;
-        Some(self.send_offer(&offer, pending, Vec::new(), HashMap::new()))
-    }
-
-    /// The next offer, if there are changes and none is under way.
-    pub fn offer_changes(&mut self) -> Option<proto::SessionDescription> {
-        if self.pending.is_some() || self.changes.is_empty() {
-            return None;
-        }
-        let mut added = Vec::new();
-        let mut tracks = HashMap::new();
-        let mut api = self.rtc.sdp_api();
-        for change in self.changes.drain(..) {
-            match change {
-                Change::Add(delivery, kind) => {
-                    let kind = match kind {
-                        Kind::Audio => MediaKind::Audio,
-                        Kind::Video => MediaKind::Video,
-                    };
-                    let stream = format!("{}|{}", delivery.publisher_sid, delivery.track_sid);
-                    let name = delivery.track_sid.clone();
-                    let mid = api.add_media(kind, Direction::SendOnly, Some(stream), Some(name), None);
-                    tracks.insert(mid.to_string(), delivery.track_sid);
-                    added.push((delivery.track, mid));
-                }
-                Change::Remove(slot) => api.set_direction(mid(&slot), Direction::Inactive),
-            }
-        }
-        let (offer, pending) = api.apply()?;
-        Some(self.send_offer(&offer, pending, added, tracks))
-    }
-
-    fn send_offer(
-        &mut self,
-        offer: &SdpOffer,
-        pending: SdpPendingOffer,
-        added: Vec<(TrackId, Mid)>,
-        mid_to_track_id: HashMap<String, String>,
-    ) -> proto::SessionDescription {
-        self.offers_made += 1;
-        self.pending = Some(Pending { offer: pending, id: self.offers_made, added });
-        let sdp = sdp::we_start(&offer.to_sdp_string());
-        proto::SessionDescription { r#type: "offer".into(), sdp, id: self.offers_made, mid_to_track_id }
-    }
-
-    /// The client's answer to our offer: which track now has which section. An answer to an older offer is ignored.
-    pub fn accept_answer(&mut self, answer: &proto::SessionDescription) -> Result<Vec<(TrackId, Slot)>, RtcError> {
-        let Some(pending) = self.pending.take_if(|pending| answer.id == 0 || answer.id == pending.id) else {
-            return Ok(Vec::new());
-        };
-        let parsed = SdpAnswer::from_sdp_string(&answer.sdp).map_err(|error| RtcError::RemoteSdp(error.to_string()))?;
-        self.rtc.sdp_api().accept_answer(pending.offer, parsed)?;
-        Ok(pending.added.into_iter().map(|(track, mid)| (track, Slot(mid.to_string()))).collect())
+        (sdp::dress(description, plans, &streams), tracks)
     }
 
     /// A candidate of the client's, as the browser writes it. What cannot be read (mDNS names) is left to ICE itself.
@@ -369,11 +297,11 @@ pub(super) fn sections(offer: &proto::SessionDescription) -> Vec<Section> {
     sdp::sections(&offer.sdp)
 }
 
-fn mid(slot: &Slot) -> Mid {
+pub(super) fn mid(slot: &Slot) -> Mid {
     Mid::from(slot.0.as_str())
 }
 
-fn channel(label: &str, negotiated: Option<u16>, reliable: bool) -> ChannelConfig {
+pub(super) fn channel(label: &str, negotiated: Option<u16>, reliable: bool) -> ChannelConfig {
     let reliability = if reliable { Reliability::Reliable } else { Reliability::MaxRetransmits { retransmits: 0 } };
     ChannelConfig { label: label.into(), ordered: reliable, reliability, negotiated, ..ChannelConfig::default() }
 }

@@ -1,54 +1,59 @@
 //! One room with everything it needs in the world: its brain, its members' connections and signal sockets.
 
-use super::connection::{Change, Connection, Role, sections};
+use super::connection::{Connection, Role, sections};
 use super::net::Net;
-use super::route::{Route, Subscription};
-use super::{Session, SignalSink, codecs};
+use super::route::Route;
+use super::{RoomOptions, Session, SignalSink, ToSocket};
+use crate::config::RoomRules;
 use livekit_protocol as proto;
 use proto::DisconnectReason;
 use proto::signal_request::Message as Asked;
 use proto::signal_response::Message;
 use room::server::{
-    Blocked, Happening, Incoming, Joining, Measured, MemberId, Output, Readable, Room, RoomConfig, Slot, TrackId,
-    Wiring,
+    Act, Happening, JoinRefused, Joining, Measured, MemberId, Refused, Room, RoomConfig, Slot, TrackId, Wiring,
 };
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use str0m::rtp::{RtpPacket, RtpWrite};
-use str0m::{Event, IceConnectionState};
+use str0m::Event;
 
 /// The room is told of a member's packets at most this often.
 const SEEN_INTERVAL: Duration = Duration::from_millis(250);
 
-struct Peer {
+pub(super) struct Peer {
     /// `None` while the socket is away.
-    signal: Option<SignalSink>,
-    session: Session,
-    wiring: Wiring,
-    connections: BTreeMap<Role, Connection>,
-    seen_at: Instant,
+    pub(super) signal: Option<SignalSink>,
+    pub(super) session: Session,
+    pub(super) wiring: Wiring,
+    pub(super) connections: BTreeMap<Role, Connection>,
+    pub(super) seen_at: Instant,
     /// Of both connections, the worse.
-    measured: BTreeMap<Role, Measured>,
-    client_protocol: i32,
+    pub(super) measured: BTreeMap<Role, Measured>,
+    pub(super) client_protocol: i32,
 }
 
 /// A room, owned by its worker.
 pub(super) struct Host {
-    brain: Room,
-    peers: BTreeMap<MemberId, Peer>,
-    routes: HashMap<TrackId, Route>,
+    pub(super) brain: Room,
+    pub(super) peers: BTreeMap<MemberId, Peer>,
+    pub(super) routes: HashMap<TrackId, Route>,
     /// Which track comes in where.
-    tracks: HashMap<(MemberId, Slot), TrackId>,
-    events: VecDeque<(MemberId, Role, Event)>,
-    happened: Vec<Happening>,
-    gone: Vec<MemberId>,
-    wakes_at: Option<Instant>,
+    pub(super) tracks: HashMap<(MemberId, Slot), TrackId>,
+    pub(super) events: VecDeque<(MemberId, Role, Event)>,
+    pub(super) happened: Vec<Happening>,
+    pub(super) gone: Vec<MemberId>,
+    pub(super) wakes_at: Option<Instant>,
 }
 
 impl Host {
-    pub fn new(name: String, now: Instant, net: &mut Net) -> Self {
-        let config = RoomConfig::new(name, rand::random(), unix_ms());
+    /// An empty room; what `options` do not say is as `rules` have it.
+    pub fn new(name: String, options: RoomOptions, rules: &RoomRules, now: Instant, net: &mut Net) -> Self {
+        let mut config = RoomConfig::new(name, rand::random(), unix_ms());
+        config.max_participants = options.max_participants.unwrap_or(rules.room_limit);
+        config.empty_timeout = options.empty_timeout.unwrap_or(config.empty_timeout);
+        config.departure_timeout = options.departure_timeout.unwrap_or(config.departure_timeout);
+        config.metadata = options.metadata;
+        (config.member_timeout, config.closed_timeout) = (rules.member_timeout, rules.closed_timeout);
         let brain = Room::new(config, now);
         let mut host = Self {
             wakes_at: None,
@@ -91,7 +96,7 @@ impl Host {
         joining: Joining,
         entry: super::Entry,
         signal: SignalSink,
-    ) -> Option<(MemberId, Session)> {
+    ) -> Result<(MemberId, Session), JoinRefused> {
         let wiring = joining.wiring;
         let client_protocol = joining.client_protocol;
         let member = self.brain.handle_join(now, joining)?;
@@ -122,7 +127,7 @@ impl Host {
             self.offered(now, net, member, &offer);
         }
         self.settle(now, net);
-        Some((member, session))
+        Ok((member, session))
     }
 
     /// A new signal socket for a member that was cut off.
@@ -183,29 +188,22 @@ impl Host {
         self.settle(now, net);
     }
 
-    /// Puts somebody out.
-    pub fn remove(&mut self, now: Instant, net: &mut Net, identity: &str) -> bool {
-        let found = self.brain.handle_remove(identity);
+    /// Does what an administrator asks.
+    pub fn act(&mut self, now: Instant, net: &mut Net, act: Act) -> Result<(), Refused> {
+        let done = self.brain.handle_act(now, act);
         self.settle(now, net);
-        found
-    }
-
-    /// Stops or frees somebody's voice and picture.
-    pub fn block(&mut self, now: Instant, net: &mut Net, identity: &str, blocked: Blocked) -> bool {
-        let found = self.brain.handle_block(now, identity, blocked);
-        self.settle(now, net);
-        found
+        done
     }
 
     /// Ends the room.
     pub fn delete(&mut self, now: Instant, net: &mut Net) {
-        self.brain.handle_delete();
+        self.brain.handle_delete(now);
         self.settle(now, net);
     }
 
     /// Ends the room because the server stops.
     pub fn shut_down(&mut self, now: Instant, net: &mut Net) {
-        self.brain.handle_shutdown();
+        self.brain.handle_shutdown(now);
         self.settle(now, net);
     }
 
@@ -281,7 +279,7 @@ impl Host {
         self.settle(now, net);
     }
 
-    fn connection(&mut self, member: MemberId, role: Role) -> Option<&mut Connection> {
+    pub(super) fn connection(&mut self, member: MemberId, role: Role) -> Option<&mut Connection> {
         self.peers.get_mut(&member)?.connections.get_mut(&role)
     }
 
@@ -295,11 +293,15 @@ impl Host {
     }
 
     /// Sends a message; a member whose queue is full does not read, and its socket is given up: it may resume.
-    fn signal(&mut self, member: MemberId, message: Option<Message>) {
-        let Some(message) = message else { return };
+    pub(super) fn signal(&mut self, member: MemberId, message: Option<Message>) {
+        if let Some(message) = message {
+            self.pass_on(member, ToSocket::Response(Box::new(proto::SignalResponse { message: Some(message) })));
+        }
+    }
+
+    pub(super) fn pass_on(&mut self, member: MemberId, what: ToSocket) {
         let Some(peer) = self.peers.get_mut(&member) else { return };
-        let response = proto::SignalResponse { message: Some(message) };
-        if peer.signal.as_ref().is_some_and(|sink| sink.try_send(response).is_err()) {
+        if peer.signal.as_ref().is_some_and(|sink| sink.try_send(what).is_err()) {
             peer.signal = None;
             self.brain.handle_signal_closed(Instant::now(), member);
         }
@@ -318,7 +320,7 @@ impl Host {
             Ok(answer) => self.signal(member, Some(Message::Answer(answer))),
             Err(error) => {
                 tracing::warn!(%error, "an offer cannot be answered");
-                self.brain.handle_failure(member, DisconnectReason::MediaFailure);
+                self.brain.handle_failure(now, member, DisconnectReason::MediaFailure);
             }
         }
         for (slot, plan) in plans {
@@ -340,14 +342,14 @@ impl Host {
             }
             Err(error) => {
                 tracing::warn!(%error, "an answer cannot be taken");
-                self.brain.handle_failure(member, DisconnectReason::MediaFailure);
+                self.brain.handle_failure(now, member, DisconnectReason::MediaFailure);
             }
         }
         self.drain(net, member, Role::Subscriber);
         self.offer_changes(net, member);
     }
 
-    fn offer_changes(&mut self, net: &mut Net, member: MemberId) {
+    pub(super) fn offer_changes(&mut self, net: &mut Net, member: MemberId) {
         let Some(connection) = self.connection(member, Role::Subscriber) else { return };
         let offer = connection.offer_changes();
         if offer.is_some() {
@@ -356,205 +358,11 @@ impl Host {
         }
     }
 
-    fn drain(&mut self, net: &mut Net, member: MemberId, role: Role) {
+    pub(super) fn drain(&mut self, net: &mut Net, member: MemberId, role: Role) {
         let events = &mut self.events;
         if let Some(connection) = self.peers.get_mut(&member).and_then(|peer| peer.connections.get_mut(&role)) {
             connection.drain(net, |event| events.push_back((member, role, event)));
         }
-    }
-
-    /// Works off everything that connections and the brain have to say, until both are quiet.
-    fn settle(&mut self, now: Instant, net: &mut Net) {
-        loop {
-            if let Some((member, role, event)) = self.events.pop_front() {
-                self.handle_event(now, net, member, role, event);
-            } else if let Some(output) = self.brain.poll_output() {
-                self.handle_output(now, net, output);
-            } else {
-                break;
-            }
-        }
-        let connections = self.peers.values().flat_map(|peer| peer.connections.values());
-        let media = connections.map(|connection| connection.wakes_at).min();
-        let brain = self.brain.poll_timeout().map(|(at, _)| at);
-        self.wakes_at = media.into_iter().chain(brain).min();
-    }
-
-    #[allow(clippy::wildcard_enum_match_arm)] // The rest is for the frame level, or says nothing to act upon.
-    fn handle_event(&mut self, now: Instant, net: &mut Net, member: MemberId, role: Role, event: Event) {
-        match event {
-            Event::RtpPacket(packet) => self.forward(net, member, role, &packet),
-            Event::Connected => self.connected(now, member, role),
-            Event::KeyframeRequest(request) => {
-                self.brain.handle_keyframe_request(now, member, &Slot(request.mid.to_string()));
-            }
-            Event::ChannelOpen(id, label) => {
-                if let Some(connection) = self.connection(member, role) {
-                    connection.handle_channel_open(id, &label);
-                }
-                self.drain(net, member, role);
-            }
-            Event::ChannelData(data) => {
-                let reliability =
-                    self.connection(member, role).and_then(|connection| connection.reliability_of(data.id));
-                if let Some(reliable) = reliability {
-                    self.brain.handle_data(member, reliable, &data.data);
-                }
-            }
-            Event::ChannelBufferedAmountLow(_) => {
-                if let Some(connection) = self.connection(member, role) {
-                    connection.flush();
-                }
-                self.drain(net, member, role);
-            }
-            Event::PeerStats(stats) => {
-                let loss = stats.egress_loss_fraction.unwrap_or(0.0).max(stats.ingress_loss_fraction.unwrap_or(0.0));
-                self.measured(member, role, Measured { loss, round_trip: stats.rtt });
-            }
-            Event::IceConnectionStateChange(IceConnectionState::Disconnected) => {
-                tracing::info!(member = member.0, ?role, "no path for media");
-            }
-            _ => {}
-        }
-    }
-
-    fn connected(&mut self, now: Instant, member: MemberId, role: Role) {
-        if let Some(connection) = self.connection(member, role) {
-            connection.is_connected = true;
-        }
-        if role != Role::Publisher {
-            self.brain.handle_connected(now, member);
-        }
-    }
-
-    fn measured(&mut self, member: MemberId, role: Role, measured: Measured) {
-        let Some(peer) = self.peers.get_mut(&member) else { return };
-        peer.measured.insert(role, measured);
-        let worst = peer
-            .measured
-            .values()
-            .copied()
-            .reduce(|a, b| Measured { loss: a.loss.max(b.loss), round_trip: a.round_trip.max(b.round_trip) });
-        if let Some(worst) = worst {
-            self.brain.handle_measured(member, worst);
-        }
-    }
-
-    /// A packet of a publisher: to everybody whose subscription lets it pass.
-    fn forward(&mut self, net: &mut Net, member: MemberId, role: Role, packet: &RtpPacket) {
-        let Some(connection) = self.connection(member, role) else { return };
-        let Some((slot, layer, spec)) = connection.source_of(packet) else { return };
-        let Some(track) = self.tracks.get(&(member, slot)).copied() else { return };
-        if let Some(level) = packet.header.ext_vals.audio_level {
-            self.brain.handle_audio_level(packet.timestamp, track, level);
-        }
-        let Some(route) = self.routes.get_mut(&track) else { return };
-        let readable = Readable::from_name(&codecs::name(spec.codec));
-        let incoming = Incoming {
-            layer,
-            sequence: *packet.seq_no,
-            timestamp: packet.header.timestamp,
-            keyframe: readable.starts_keyframe(&packet.payload),
-            arrived: packet.timestamp,
-        };
-        route.aim(&incoming);
-        let mut needs_keyframe = false;
-        for (subscriber, subscription) in &mut route.subscribers {
-            let Some(peer) = self.peers.get_mut(subscriber) else { continue };
-            let role = if peer.wiring == Wiring::One { Role::Single } else { Role::Subscriber };
-            let Some(connection) = peer.connections.get_mut(&role).filter(|connection| connection.is_connected) else {
-                continue;
-            };
-            let target = subscription.slot.clone();
-            let Some(pt) = subscription.pt(packet.header.payload_type, || connection.outgoing_pt(&target, &spec))
-            else {
-                continue;
-            };
-            let step = subscription.step(&spec, incoming);
-            // Asked again until one comes: requests and answers get lost, and publishers drop requests, too.
-            needs_keyframe |= subscription.is_waiting();
-            let Some(out) = step else { continue };
-            let write = RtpWrite::new(pt, out.sequence.into(), out.timestamp, packet.timestamp, packet.payload.clone())
-                .marker(packet.header.marker)
-                .ext_vals(codecs::passed_on(&packet.header.ext_vals))
-                .nackable(spec.codec.is_video());
-            connection.write(&target, write);
-            let events = &mut self.events;
-            connection.drain(net, |event| events.push_back((*subscriber, role, event)));
-        }
-        if needs_keyframe {
-            self.brain.request_keyframe(packet.timestamp, track);
-        }
-    }
-
-    fn handle_output(&mut self, now: Instant, net: &mut Net, output: Output) {
-        match output {
-            Output::Signal { to, message } => self.signal(to, Some(*message)),
-            Output::Removed { member } => {
-                self.peers.remove(&member);
-                self.tracks.retain(|(owner, _), _| *owner != member);
-                self.gone.push(member);
-            }
-            Output::Bind { track, member, slot, settings } => {
-                let route = self.routes.entry(track).or_default();
-                route.subscribers.insert(member, Subscription::new(slot, settings));
-            }
-            Output::Adjust { track, member, settings } => {
-                let route = self.routes.get_mut(&track);
-                if let Some(subscription) = route.and_then(|route| route.subscribers.get_mut(&member)) {
-                    subscription.adjust(settings);
-                }
-            }
-            Output::Unbind { track, member } => {
-                if let Some(route) = self.routes.get_mut(&track) {
-                    route.subscribers.remove(&member);
-                }
-            }
-            Output::TrackEnded { track } => {
-                self.routes.remove(&track);
-                self.tracks.retain(|_, known| *known != track);
-            }
-            Output::RequestKeyframe { track } => self.request_keyframe(now, net, track),
-            Output::AddSection { member, delivery, kind } => self.change(net, member, Change::Add(delivery, kind)),
-            Output::RemoveSection { member, slot } => self.change(net, member, Change::Remove(slot)),
-            Output::Data { to, reliable, packet } => {
-                for member in to {
-                    self.send_data(net, member, reliable, &packet);
-                }
-            }
-            Output::Happened(happening) => self.happened.push(happening),
-        }
-    }
-
-    fn change(&mut self, net: &mut Net, member: MemberId, change: Change) {
-        if let Some(connection) = self.connection(member, Role::Subscriber) {
-            connection.change(change);
-        }
-        self.offer_changes(net, member);
-    }
-
-    fn request_keyframe(&mut self, now: Instant, net: &mut Net, track: TrackId) {
-        let Some((owner, slot)) = self.brain.source_of(track).map(|(owner, slot)| (owner, slot.clone())) else {
-            return;
-        };
-        let Some(layers) = self.routes.get(&track).map(|route| route.wanted_layers(now)) else { return };
-        let Some(peer) = self.peers.get_mut(&owner) else { return };
-        let role = if peer.wiring == Wiring::One { Role::Single } else { Role::Publisher };
-        if let Some(connection) = peer.connections.get_mut(&role) {
-            connection.request_keyframe(&slot, &layers);
-        }
-        self.drain(net, owner, role);
-    }
-
-    fn send_data(&mut self, net: &mut Net, member: MemberId, reliable: bool, packet: &[u8]) {
-        let Some(peer) = self.peers.get_mut(&member) else { return };
-        let role = if peer.wiring == Wiring::One { Role::Single } else { Role::Subscriber };
-        let Some(connection) = peer.connections.get_mut(&role) else { return };
-        if connection.send_data(reliable, packet).is_err() {
-            tracing::warn!(member = member.0, "a member does not read its data");
-            self.brain.handle_failure(member, DisconnectReason::MediaFailure);
-        }
-        self.drain(net, member, role);
     }
 }
 

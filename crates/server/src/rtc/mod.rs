@@ -9,16 +9,20 @@ mod codecs;
 mod connection;
 mod host;
 mod net;
+mod offers;
 mod route;
 mod sdp;
+mod settle;
 mod worker;
 
 pub(crate) use host::unix_ms;
 
+use crate::config::RoomRules;
 use anyhow::Result;
 use livekit_protocol as proto;
-use room::server::{Blocked, Happening, Joining, MemberId};
+use room::server::{Act, Happening, JoinRefused, Joining, MemberId, Refused};
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Commands waiting for the worker. When full, whoever commands waits: signal sockets read no further.
@@ -32,7 +36,16 @@ pub const SIGNAL_CAPACITY: usize = 512;
 const HAPPENED_CAPACITY: usize = 4_096;
 
 /// Where messages for one signal socket go. Dropped: the socket is to be closed.
-pub type SignalSink = mpsc::Sender<proto::SignalResponse>;
+pub type SignalSink = mpsc::Sender<ToSocket>;
+
+/// For one signal socket.
+#[derive(Debug)]
+pub enum ToSocket {
+    /// To be sent.
+    Response(Box<proto::SignalResponse>),
+    /// What the member's token is to say from now on.
+    Grants(Box<Joining>),
+}
 
 /// One signal socket of a membership; a resume makes the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +62,33 @@ pub struct Entry {
     pub sync: Option<proto::SyncState>,
 }
 
+/// How a room is made, where whoever makes it says so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoomOptions {
+    /// Ends after this if nobody enters.
+    pub empty_timeout: Option<Duration>,
+    /// Ends after this when everybody left.
+    pub departure_timeout: Option<Duration>,
+    /// So many people may be in.
+    pub max_participants: Option<u32>,
+    /// Opaque.
+    pub metadata: String,
+}
+
+impl RoomOptions {
+    /// As LiveKit's messages have them: zero is what nobody said. Times in **seconds**.
+    #[must_use]
+    pub fn from_wire(empty_timeout: u32, departure_timeout: u32, max_participants: u32, metadata: String) -> Self {
+        let time = |seconds: u32| (seconds > 0).then(|| Duration::from_secs(seconds.into()));
+        Self {
+            empty_timeout: time(empty_timeout),
+            departure_timeout: time(departure_timeout),
+            max_participants: (max_participants > 0).then_some(max_participants),
+            metadata,
+        }
+    }
+}
+
 /// What the worker is asked. Replies that nobody waits for any more are dropped.
 #[derive(Debug)]
 pub enum Command {
@@ -56,21 +96,34 @@ pub enum Command {
     Open {
         /// Which.
         room: String,
-        /// Done.
-        reply: oneshot::Sender<()>,
+        /// How, if it does not.
+        options: RoomOptions,
+        /// The room.
+        reply: oneshot::Sender<proto::Room>,
     },
-    /// Lets a client in; the room is made if it is not there.
+    /// Asks whether a client could come in, before its socket is opened.
+    MayJoin {
+        /// Where.
+        room: String,
+        /// Who.
+        joining: Box<Joining>,
+        /// Why not.
+        reply: oneshot::Sender<Result<(), JoinRefused>>,
+    },
+    /// Lets a client in; the room is made if it is not there and the client may make it.
     Join {
         /// Where.
         room: String,
+        /// How, if there is none such.
+        options: RoomOptions,
         /// Who.
         joining: Box<Joining>,
         /// With what.
         entry: Box<Entry>,
         /// Its socket.
         signal: SignalSink,
-        /// The membership; dropped if the room ended meanwhile.
-        reply: oneshot::Sender<(MemberId, Session)>,
+        /// The membership.
+        reply: oneshot::Sender<Result<(MemberId, Session), JoinRefused>>,
     },
     /// A new socket for a membership.
     Resume {
@@ -107,25 +160,14 @@ pub enum Command {
         /// Which.
         session: Session,
     },
-    /// Puts somebody out.
-    Remove {
+    /// Does what an administrator asks of a room.
+    Act {
         /// Where.
         room: String,
-        /// Whom.
-        identity: String,
-        /// `None`: no such room; else whether they were there.
-        reply: oneshot::Sender<Option<bool>>,
-    },
-    /// Stops or frees somebody's voice and picture.
-    Block {
-        /// Where.
-        room: String,
-        /// Whose.
-        identity: String,
         /// What.
-        blocked: Blocked,
-        /// `None`: no such room; else whether they were there.
-        reply: oneshot::Sender<Option<bool>>,
+        act: Act,
+        /// `None`: no such room.
+        reply: oneshot::Sender<Option<Result<(), Refused>>>,
     },
     /// Ends a room.
     Delete {
@@ -170,13 +212,13 @@ pub struct Media {
 pub struct Gone;
 
 impl Media {
-    /// Binds the UDP port (0 picks one) and starts the worker.
-    pub fn start(addr: SocketAddr) -> Result<(Self, mpsc::Receiver<Happened>)> {
+    /// Binds the UDP port (0 picks one) and starts the worker. What rooms are not told otherwise is as `rules` have it.
+    pub fn start(addr: SocketAddr, rules: RoomRules) -> Result<(Self, mpsc::Receiver<Happened>)> {
         let socket = net::bind(addr)?;
         let addr = socket.local_addr()?;
         let (commands, inbox) = mpsc::channel(COMMAND_CAPACITY);
         let (news, happened) = mpsc::channel(HAPPENED_CAPACITY);
-        worker::start(socket, inbox, news)?;
+        worker::start(socket, rules, inbox, news)?;
         Ok((Self { commands, addr }, happened))
     }
 

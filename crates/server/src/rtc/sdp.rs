@@ -51,7 +51,19 @@ pub(super) struct Streams {
     pub resend: Option<u32>,
 }
 
-/// Rewrites the answer by the room's plan: direction, msid and SSRCs of what is delivered, and the announced codec
+impl Streams {
+    /// As a section of ours names them itself.
+    fn read(text: &[&str]) -> Option<Self> {
+        let mut numbers = text.iter().filter_map(|line| line.strip_prefix("a=ssrc-group:FID "));
+        if let Some((main, resend)) = numbers.next().and_then(|pair| pair.split_once(' ')) {
+            return Some(Self { main: main.parse().ok()?, resend: Some(resend.parse().ok()?) });
+        }
+        let first = text.iter().find_map(|line| line.strip_prefix("a=ssrc:"))?;
+        Some(Self { main: first.split(' ').next()?.parse().ok()?, resend: None })
+    }
+}
+
+/// Rewrites the answer, or our own offer, by the room's plan: direction, msid and SSRCs of what is delivered, and the announced codec
 /// first where the client publishes (`livekit-client` sends whatever stands first).
 pub(super) fn dress(answer: &str, plans: &BTreeMap<Slot, SectionPlan>, streams: &BTreeMap<Slot, Streams>) -> String {
     let mut out = String::with_capacity(answer.len() + 256);
@@ -59,7 +71,10 @@ pub(super) fn dress(answer: &str, plans: &BTreeMap<Slot, SectionPlan>, streams: 
         let mid = text.iter().find_map(|line| line.strip_prefix("a=mid:"));
         let slot = mid.map(|mid| Slot(mid.to_owned()));
         match slot.as_ref().and_then(|slot| Some((slot, plans.get(slot)?))).filter(|_| index > 0) {
-            Some((slot, plan)) => dress_section(&mut out, &text, plan, streams.get(slot).copied()),
+            Some((slot, plan)) => {
+                let streams = streams.get(slot).copied().or_else(|| Streams::read(&text));
+                dress_section(&mut out, &text, plan, streams);
+            }
             None => text.iter().for_each(|line| push(&mut out, line)),
         }
     }

@@ -3,7 +3,8 @@
 use super::connection::Role;
 use super::host::Host;
 use super::net::Net;
-use super::{Command, Happened};
+use super::{Command, Happened, RoomOptions};
+use crate::config::RoomRules;
 use anyhow::{Context, Result};
 use room::server::{Happening, MemberId};
 use std::collections::{BTreeMap, HashMap};
@@ -20,6 +21,7 @@ const DATAGRAM_LIMIT: usize = 2_000;
 /// Starts the worker's thread, with a runtime of its own: sockets and timers on one thread, no locks.
 pub(super) fn start(
     socket: std::net::UdpSocket,
+    rules: RoomRules,
     inbox: mpsc::Receiver<Command>,
     news: mpsc::Sender<Happened>,
 ) -> Result<()> {
@@ -27,7 +29,7 @@ pub(super) fn start(
     let run = move || {
         runtime.block_on(async move {
             match Net::new(socket) {
-                Ok(net) => Worker::new(net, inbox, news).run().await,
+                Ok(net) => Worker::new(net, rules, inbox, news).run().await,
                 Err(error) => tracing::error!(%error, "the media socket cannot be used"),
             }
         });
@@ -38,6 +40,7 @@ pub(super) fn start(
 
 struct Worker {
     net: Net,
+    rules: RoomRules,
     inbox: mpsc::Receiver<Command>,
     news: mpsc::Sender<Happened>,
     rooms: BTreeMap<String, Host>,
@@ -46,8 +49,8 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(net: Net, inbox: mpsc::Receiver<Command>, news: mpsc::Sender<Happened>) -> Self {
-        Self { net, inbox, news, rooms: BTreeMap::new(), owners: HashMap::new() }
+    fn new(net: Net, rules: RoomRules, inbox: mpsc::Receiver<Command>, news: mpsc::Sender<Happened>) -> Self {
+        Self { net, rules, inbox, news, rooms: BTreeMap::new(), owners: HashMap::new() }
     }
 
     async fn run(mut self) {
@@ -155,48 +158,62 @@ impl Worker {
         self.tell();
     }
 
+    /// The room of this name, made if it is not there.
+    fn host(&mut self, room: &str, options: RoomOptions, now: Instant) -> &mut Host {
+        let (net, rules) = (&mut self.net, &self.rules);
+        self.rooms.entry(room.to_owned()).or_insert_with(|| Host::new(room.to_owned(), options, rules, now, net))
+    }
+
     fn handle_command(&mut self, command: Command) {
         let now = Instant::now();
-        let net = &mut self.net;
         match command {
-            Command::Open { room, reply } => {
-                self.rooms.entry(room.clone()).or_insert_with(|| Host::new(room, now, net));
-                let _ = reply.send(());
+            Command::Open { room, options, reply } => {
+                let _ = reply.send(self.host(&room, options, now).brain().info());
             }
-            Command::Join { room, joining, entry, signal, reply } => {
-                let host = self.rooms.entry(room.clone()).or_insert_with(|| Host::new(room, now, net));
-                if let Some(membership) = host.join(now, net, *joining, *entry, signal) {
-                    let _ = reply.send(membership);
+            Command::MayJoin { room, joining, reply } => {
+                let answer = match self.rooms.get(&room) {
+                    Some(host) => host.brain().may_join(&joining),
+                    None => joining.may_make(),
+                };
+                let _ = reply.send(answer);
+            }
+            Command::Join { room, options, joining, entry, signal, reply } => {
+                if !self.rooms.contains_key(&room) {
+                    if let Err(refused) = joining.may_make() {
+                        let _ = reply.send(Err(refused));
+                        return;
+                    }
+                    self.host(&room, options, now);
+                }
+                if let Some(host) = self.rooms.get_mut(&room) {
+                    let _ = reply.send(host.join(now, &mut self.net, *joining, *entry, signal));
                 }
             }
             Command::Resume { room, sid, identity, entry, signal, reply } => {
                 let host = self.rooms.get_mut(&room);
                 let resumed = host.and_then(|host| {
                     let member = host.brain().find(&sid, &identity)?;
-                    Some((member, host.resume(now, net, member, *entry, signal)?))
+                    Some((member, host.resume(now, &mut self.net, member, *entry, signal)?))
                 });
                 let _ = reply.send(resumed);
             }
             Command::Request { room, member, session, asked } => {
                 if let Some(host) = self.rooms.get_mut(&room) {
-                    host.request(now, net, member, session, *asked);
+                    host.request(now, &mut self.net, member, session, *asked);
                 }
             }
             Command::SignalClosed { room, member, session } => {
                 if let Some(host) = self.rooms.get_mut(&room) {
-                    host.signal_closed(now, net, member, session);
+                    host.signal_closed(now, &mut self.net, member, session);
                 }
             }
-            Command::Remove { room, identity, reply } => {
-                let _ = reply.send(self.rooms.get_mut(&room).map(|host| host.remove(now, net, &identity)));
-            }
-            Command::Block { room, identity, blocked, reply } => {
+            Command::Act { room, act, reply } => {
                 let host = self.rooms.get_mut(&room);
-                let _ = reply.send(host.map(|host| host.block(now, net, &identity, blocked)));
+                let _ = reply.send(host.map(|host| host.act(now, &mut self.net, act)));
             }
             Command::Delete { room, reply } => {
                 let host = self.rooms.get_mut(&room);
-                let _ = reply.send(host.map(|host| host.delete(now, net)).is_some());
+                let _ = reply.send(host.map(|host| host.delete(now, &mut self.net)).is_some());
             }
             // Ends the loop: handled there.
             Command::Shutdown { .. } => {}

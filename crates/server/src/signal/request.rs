@@ -1,5 +1,6 @@
 //! What a client asks when it connects, from either form of the address.
 
+use crate::tokens::PRIVILEGES_ATTRIBUTE;
 use base64::Engine as _;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 use flate2::read::GzDecoder;
@@ -7,6 +8,7 @@ use livekit_protocol as proto;
 use livekit_token::Claims;
 use prost::Message as _;
 use proto::wrapped_join_request::Compression;
+use protocol::Privileges;
 use room::server::{Joining, Wiring};
 use std::io::Read as _;
 
@@ -72,9 +74,11 @@ impl Request {
     /// Who comes in, as the token says, and with what client. Metadata of the request counts where the token lets its
     /// holder change it.
     pub fn joining(&self, claims: Claims, wiring: Wiring, unix_ms: i64) -> Joining {
-        let permission = permission(&claims);
+        let privileges = privileges(&claims);
+        let permission = permission(&claims, privileges);
         let mut metadata = claims.metadata;
         let mut attributes: std::collections::BTreeMap<String, String> = claims.attributes.into_iter().collect();
+        attributes.remove(PRIVILEGES_ATTRIBUTE);
         if permission.can_update_metadata {
             if !self.join.metadata.is_empty() {
                 metadata.clone_from(&self.join.metadata);
@@ -87,6 +91,7 @@ impl Request {
             metadata,
             attributes,
             permission,
+            privileges,
             kind: kind(&claims.kind),
             wiring,
             auto_subscribe: self.auto_subscribe,
@@ -106,21 +111,28 @@ fn unpack(packed: &[u8]) -> Result<Vec<u8>, RequestError> {
     Ok(plain)
 }
 
+/// What a key for the room allows. A number that cannot be read allows nothing.
+fn privileges(claims: &Claims) -> Privileges {
+    let written = claims.attributes.get(PRIVILEGES_ATTRIBUTE);
+    written.map_or(Privileges::ALL, |number| number.parse().map_or(Privileges::NONE, Privileges))
+}
+/// LiveKit's names of sources in tokens.
+const SOURCES: [(&str, proto::TrackSource); 4] = [
+    ("camera", proto::TrackSource::Camera),
+    ("microphone", proto::TrackSource::Microphone),
+    ("screen_share", proto::TrackSource::ScreenShare),
+    ("screen_share_audio", proto::TrackSource::ScreenShareAudio),
+];
+
 #[allow(deprecated)]
-fn permission(claims: &Claims) -> proto::ParticipantPermission {
+fn permission(claims: &Claims, privileges: Privileges) -> proto::ParticipantPermission {
     let video = &claims.video;
     let source = |name: &String| {
-        let source = match name.as_str() {
-            "camera" => proto::TrackSource::Camera,
-            "microphone" => proto::TrackSource::Microphone,
-            "screen_share" => proto::TrackSource::ScreenShare,
-            "screen_share_audio" => proto::TrackSource::ScreenShareAudio,
-            _ => proto::TrackSource::Unknown,
-        };
-        i32::from(source)
+        let named = SOURCES.iter().find(|(known, _)| known == name);
+        i32::from(named.map_or(proto::TrackSource::Unknown, |(_, source)| *source))
     };
     proto::ParticipantPermission {
-        can_subscribe: video.can_subscribe(),
+        can_subscribe: can_subscribe(claims, privileges),
         can_publish: video.can_publish(),
         can_publish_data: video.can_publish_data(),
         can_publish_sources: video.can_publish_sources.iter().map(source).collect(),
@@ -130,6 +142,43 @@ fn permission(claims: &Claims) -> proto::ParticipantPermission {
         agent: video.agent,
         ..Default::default()
     }
+}
+
+const RECEIVE: Privileges = Privileges(8 | 32 | 128);
+
+/// A key says kind by kind what LiveKit's grant can only say of everything.
+fn can_subscribe(claims: &Claims, privileges: Privileges) -> bool {
+    if claims.attributes.contains_key(PRIVILEGES_ATTRIBUTE) {
+        return privileges.allow_any(RECEIVE);
+    }
+    claims.video.can_subscribe()
+}
+
+/// Writes what a member may and is called now into the claims of its next token. That token lives as long as one of
+/// ours, so from now on it has to be renewed, however long the first one was good for.
+#[allow(deprecated)]
+pub(super) fn write_grants(claims: &mut Claims, joining: Joining) {
+    let permission = joining.permission;
+    let name = |source: &i32| SOURCES.iter().find(|(_, known)| i32::from(*known) == *source).map(|(name, _)| *name);
+    let video = &mut claims.video;
+    video.can_publish = Some(permission.can_publish);
+    video.can_publish_data = Some(permission.can_publish_data);
+    video.can_subscribe = Some(permission.can_subscribe);
+    video.can_publish_sources = permission.can_publish_sources.iter().filter_map(name).map(str::to_owned).collect();
+    video.can_update_own_metadata = Some(permission.can_update_metadata);
+    video.hidden = permission.hidden;
+    video.recorder = permission.recorder;
+    video.agent = permission.agent;
+    claims.name = joining.name;
+    claims.metadata = joining.metadata;
+    let had_key = claims.attributes.contains_key(PRIVILEGES_ATTRIBUTE);
+    claims.attributes = joining.attributes.into_iter().collect();
+    if had_key {
+        let receives = if permission.can_subscribe { RECEIVE } else { Privileges::NONE };
+        let left = joining.privileges.0 & !RECEIVE.0 | joining.privileges.0 & receives.0;
+        claims.attributes.insert(PRIVILEGES_ATTRIBUTE.to_owned(), left.to_string());
+    }
+    claims.exp = 0;
 }
 
 fn kind(name: &str) -> proto::participant_info::Kind {
@@ -184,6 +233,20 @@ mod tests {
         assert!(request.join.reconnect && !request.auto_subscribe);
         assert_eq!(request.join.participant_sid, "PA_x");
         assert!(Request::from_query("").auto_subscribe);
+    }
+
+    #[test]
+    fn changed_grants_are_those_of_the_next_token() {
+        let mut claims = Claims { sub: "anna".into(), exp: usize::MAX, ..Claims::default() };
+        claims.video.can_publish_sources = vec!["microphone".into(), "screen_share".into()];
+        let mut joining = Request::default().joining(claims.clone(), Wiring::One, 0);
+        joining.permission.can_subscribe = false;
+        joining.permission.can_publish_sources.retain(|source| *source == i32::from(proto::TrackSource::Microphone));
+        joining.attributes.insert("hand".into(), "up".into());
+        write_grants(&mut claims, joining.clone());
+        let next = Request::default().joining(claims.clone(), Wiring::One, 0);
+        assert_eq!((next.permission, next.attributes), (joining.permission, joining.attributes));
+        assert_eq!(claims.exp, 0, "ends soon: is renewed");
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! One signal socket: protobuf frames between a client and the room's worker.
 
-use super::request::Request;
-use crate::rtc::{Command, Entry, Media, SIGNAL_CAPACITY, Session, unix_ms};
+use super::{Entrant, request};
+use crate::rtc::{Command, Entry, Gone, Media, SIGNAL_CAPACITY, Session, SignalSink, ToSocket};
 use crate::tokens::Tokens;
 use axum::extract::ws::{Message as Frame, WebSocket};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -11,7 +11,7 @@ use prost::Message as _;
 use proto::DisconnectReason;
 use proto::leave_request::Action;
 use proto::signal_response::Message;
-use room::server::{MemberId, Wiring};
+use room::server::{JoinRefused, MemberId};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -29,37 +29,14 @@ struct Membership {
 }
 
 /// Serves one socket until either side is done with it.
-pub(super) async fn serve(
-    mut socket: WebSocket,
-    media: Media,
-    tokens: Arc<Tokens>,
-    wiring: Wiring,
-    claims: Claims,
-    mut request: Request,
-) {
+pub(super) async fn serve(mut socket: WebSocket, media: Media, tokens: Arc<Tokens>, mut entrant: Entrant) {
     let (sink, mut outgoing) = mpsc::channel(SIGNAL_CAPACITY);
-    let room = claims.video.room.clone();
-    let entry = Entry {
-        offer: request.join.publisher_offer.take(),
-        tracks: std::mem::take(&mut request.join.add_track_requests),
-        sync: request.join.sync_state.take(),
+    let membership = match enter(&media, &mut entrant, sink).await {
+        Ok(membership) => membership,
+        Err((reason, action)) => return refuse(&mut socket, reason, action).await,
     };
-    let entry = Box::new(entry);
-    let joined = if request.join.reconnect {
-        let sid = std::mem::take(&mut request.join.participant_sid);
-        let identity = claims.sub.clone();
-        let room = room.clone();
-        media.ask(|reply| Command::Resume { room, sid, identity, entry, signal: sink, reply }).await.ok().flatten()
-    } else {
-        let joining = Box::new(request.joining(claims.clone(), wiring, unix_ms()));
-        let room = room.clone();
-        media.ask(|reply| Command::Join { room, joining, entry, signal: sink, reply }).await.ok()
-    };
-    let Some((member, session)) = joined else {
-        return refuse(&mut socket, request.join.reconnect).await;
-    };
-    let membership = Membership { room, member, session };
-    let was_cut = run(&mut socket, &mut outgoing, &media, &tokens, &claims, &membership).await;
+    let mut claims = entrant.claims;
+    let was_cut = run(&mut socket, &mut outgoing, &media, &tokens, &mut claims, &membership).await;
     if was_cut {
         let Membership { room, member, session } = membership;
         let _ = media.command(Command::SignalClosed { room, member, session }).await;
@@ -67,13 +44,44 @@ pub(super) async fn serve(
     let _ = tokio::time::timeout(SEND_TIMEOUT, socket.close()).await;
 }
 
-/// An unknown membership is to join anew; a room that ended under the client's feet is over.
-async fn refuse(socket: &mut WebSocket, was_resume: bool) {
-    let (reason, action) = if was_resume {
-        (DisconnectReason::StateMismatch, Action::Reconnect)
+/// Joins or resumes. An unknown membership is to join anew, and so is whose room ended under their feet; a room that
+/// filled up since it was asked stays full.
+async fn enter(
+    media: &Media,
+    entrant: &mut Entrant,
+    signal: SignalSink,
+) -> Result<Membership, (DisconnectReason, Action)> {
+    let options = entrant.room_options();
+    let room = entrant.claims.video.room.clone();
+    let join = &mut entrant.request.join;
+    let entry = Box::new(Entry {
+        offer: join.publisher_offer.take(),
+        tracks: std::mem::take(&mut join.add_track_requests),
+        sync: join.sync_state.take(),
+    });
+    let (name, reconnect) = (room.clone(), join.reconnect);
+    let (member, session) = if reconnect {
+        let sid = std::mem::take(&mut join.participant_sid);
+        let identity = entrant.claims.sub.clone();
+        let resumed = media.ask(|reply| Command::Resume { room: name, sid, identity, entry, signal, reply }).await;
+        resumed.ok().flatten().ok_or((DisconnectReason::StateMismatch, Action::Reconnect))?
     } else {
-        (DisconnectReason::JoinFailure, Action::Reconnect)
+        let joining = entrant.joining.clone();
+        let joined = media.ask(|reply| Command::Join { room: name, options, joining, entry, signal, reply }).await;
+        match joined {
+            Ok(Ok(membership)) => membership,
+            Ok(Err(JoinRefused::Full { .. } | JoinRefused::NotMade | JoinRefused::TooLarge(_))) => {
+                return Err((DisconnectReason::JoinFailure, Action::Disconnect));
+            }
+            Ok(Err(JoinRefused::Finished)) | Err(Gone) => {
+                return Err((DisconnectReason::JoinFailure, Action::Reconnect));
+            }
+        }
     };
+    Ok(Membership { room, member, session })
+}
+
+async fn refuse(socket: &mut WebSocket, reason: DisconnectReason, action: Action) {
     let leave = proto::LeaveRequest { reason: reason.into(), action: action.into(), ..Default::default() };
     let response = proto::SignalResponse { message: Some(Message::Leave(leave)) };
     let _ = send(socket, response).await;
@@ -83,10 +91,10 @@ async fn refuse(socket: &mut WebSocket, was_resume: bool) {
 /// Carries frames both ways. True: the client's side ended; false: the room's.
 async fn run(
     socket: &mut WebSocket,
-    outgoing: &mut mpsc::Receiver<proto::SignalResponse>,
+    outgoing: &mut mpsc::Receiver<ToSocket>,
     media: &Media,
     tokens: &Tokens,
-    claims: &Claims,
+    claims: &mut Claims,
     membership: &Membership,
 ) -> bool {
     let mut renewal = tokio::time::interval(RENEWAL_INTERVAL);
@@ -95,7 +103,13 @@ async fn run(
         tokio::select! {
             biased;
             response = outgoing.recv() => match response {
-                Some(response) => if !send(socket, response).await { return true },
+                Some(ToSocket::Response(response)) => if !send(socket, *response).await { return true },
+                Some(ToSocket::Grants(grants)) => {
+                    request::write_grants(claims, *grants);
+                    if !renew(socket, tokens, claims).await {
+                        return true;
+                    }
+                }
                 None => return false,
             },
             frame = socket.next() => match frame {
@@ -112,16 +126,15 @@ async fn run(
                 Some(Ok(Frame::Text(_) | Frame::Ping(_) | Frame::Pong(_))) => {}
                 Some(Ok(Frame::Close(_)) | Err(_)) | None => return true,
             },
-            _ = renewal.tick() => {
-                if let Some(token) = tokens.renew(claims) {
-                    let response = proto::SignalResponse { message: Some(Message::RefreshToken(token)) };
-                    if !send(socket, response).await {
-                        return true;
-                    }
-                }
-            }
+            _ = renewal.tick() => if !renew(socket, tokens, claims).await { return true },
         }
     }
+}
+
+/// Sends a fresh token where the old one ends soon. False: the socket is gone.
+async fn renew(socket: &mut WebSocket, tokens: &Tokens, claims: &Claims) -> bool {
+    let Some(token) = tokens.renew(claims) else { return true };
+    send(socket, proto::SignalResponse { message: Some(Message::RefreshToken(token)) }).await
 }
 
 async fn send(socket: &mut WebSocket, response: proto::SignalResponse) -> bool {

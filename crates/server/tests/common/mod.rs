@@ -92,6 +92,9 @@ impl Rooms for FakeRooms {
     async fn list(&self, room: &str) -> Result<Vec<Member>, RoomsError> {
         let of_room = |(at, _): &&(String, String)| at == room;
         let member = |(_, identity): &(String, String)| Member { identity: identity.clone(), sid: "PA_x".to_owned() };
+        if !self.asked.lock().contains(&format!("open {room}")) {
+            return Err(RoomsError::NotExist);
+        }
         Ok(self.members.lock().iter().filter(of_room).map(member).collect())
     }
 

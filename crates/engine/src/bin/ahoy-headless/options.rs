@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use engine::Times;
 use engine::script::{camera_device, microphone, speaker};
 use media::DeviceChoice;
 use serde::Deserialize;
@@ -39,6 +40,9 @@ pub(crate) struct Options {
     /// Local address for media, may be given more than once (port 0: any)
     #[arg(long = "media")]
     pub(crate) media: Vec<SocketAddr>,
+    /// When a broken connection is said, mended and given up, in seconds: lost=8,first-try=3,try-every=24,give-up=1800 …
+    #[arg(long, default_value = "")]
+    pub(crate) times: Times,
     /// Do not report volumes (every 300 ms) and network quality (every 2 s)
     #[arg(long)]
     pub(crate) no_meters: bool,

@@ -39,6 +39,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     config.camera = options.camera.clone().unwrap_or(DeviceChoice::Synthetic(Synthetic::Pattern(label)));
     config.pictures = Pictures::Decoded;
     config.media_addresses.clone_from(&options.media);
+    config.times = options.times;
     let of_the_system = |choice: &DeviceChoice| matches!(choice, DeviceChoice::System | DeviceChoice::Device(_));
     config.watch_devices = [&config.microphone, &config.speaker, &config.camera].into_iter().any(of_the_system);
     let engine = Engine::start(config);

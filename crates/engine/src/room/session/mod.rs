@@ -7,7 +7,7 @@ use super::attempt::{self, Attempt, Joined};
 use super::roster::{Change, Roster};
 use super::signal::{Request, Response, ResumeError, Signal, SignalInput, SignalInputs, description};
 use super::transport::{Kind, RemoteTrack, Transport, TransportEvent};
-use super::{Line, Reports, RoomCommand, RoomConfig, RoomEvent, ServerQuality, leave_reason};
+use super::{Denied, Line, Reports, RoomCommand, RoomConfig, RoomEvent, ServerQuality, leave_reason};
 use livekit_protocol as proto;
 use room::client::{Client, Output, Told};
 use sending::{ClearInto as _, Own};
@@ -56,6 +56,8 @@ pub(super) struct Session {
     joined: bool,
     /// The path works: what is sent before it does is lost, and a lost first keyframe costs the first picture.
     connected: bool,
+    /// Said already that something may not be received.
+    told_deaf: bool,
     roster: Roster,
     /// Media that came before its owner was announced.
     unowned: Vec<RemoteTrack>,
@@ -73,7 +75,7 @@ impl Session {
         let lines =
             BTreeMap::from([(Kind::Voice, (config.voice_on, voice)), (Kind::Picture, (config.picture_on, picture))]);
         Self {
-            brain: Client::enter(Duration::ZERO, config.purpose),
+            brain: Client::enter(Duration::ZERO, config.purpose, config.times),
             started_at: Instant::now(),
             config,
             reports,
@@ -87,6 +89,7 @@ impl Session {
             paused: false,
             joined: false,
             connected: false,
+            told_deaf: false,
             roster: Roster::default(),
             unowned: Vec::new(),
             watched: BTreeMap::new(),
@@ -237,7 +240,8 @@ impl Session {
                 tracing::debug!(%error, "join");
                 use super::signal::JoinError;
                 let refusal = match error {
-                    JoinError::Refused(_) | JoinError::NotAllowed => Some(ERR_TOKEN),
+                    JoinError::Refused(_) => Some(ERR_TOKEN),
+                    JoinError::NotAllowed(code) => Some(code),
                     JoinError::TooOld => Some(ERR_ENTER),
                     JoinError::Unreachable => None,
                 };
@@ -268,6 +272,10 @@ impl Session {
         self.brain.handle_joined(self.now(), others);
         self.obey().await;
         self.tell_members().await;
+        let permission = response.participant.and_then(|participant| participant.permission);
+        if permission.is_some_and(|permission| !permission.can_subscribe) {
+            self.tell_deaf().await;
+        }
         self.publish().await;
     }
 
@@ -326,6 +334,8 @@ impl Session {
                 self.open_lines().await;
             }
             Response::TrackUnpublished(ended) => self.handle_unpublished(&ended.track_sid).await,
+            Response::RequestResponse(answer) => self.handle_request_answer(&answer).await,
+            Response::SubscriptionPermissionUpdate(update) if !update.allowed => self.tell_deaf().await,
             Response::Leave(leave) => {
                 let told = Told::from_leave(&leave);
                 tracing::info!(?told, "the room says goodbye");
@@ -343,6 +353,12 @@ impl Session {
             // The server asks for silence, which a person here has not: the own switch stays what it is.
             Response::Mute(_) => {}
             _ => {}
+        }
+    }
+
+    async fn tell_deaf(&mut self) {
+        if !std::mem::replace(&mut self.told_deaf, true) {
+            self.report(RoomEvent::Denied(Denied::Receive)).await;
         }
     }
 

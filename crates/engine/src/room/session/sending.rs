@@ -2,7 +2,7 @@
 
 use super::super::signal::Request;
 use super::super::transport::{Kind, LocalTrack};
-use super::super::{Line, Reports, RoomCommand, RoomEvent};
+use super::super::{Denied, Line, Reports, RoomCommand, RoomEvent};
 use super::Session;
 use livekit_protocol as proto;
 use std::collections::BTreeMap;
@@ -13,6 +13,8 @@ pub(super) struct Own {
     pub(super) track: LocalTrack,
     /// The server's name for it, once published.
     pub(super) published: Option<proto::TrackInfo>,
+    /// The server does not let us publish it.
+    denied: bool,
     pub(super) on: bool,
     pub(super) line: watch::Sender<Option<Line>>,
 }
@@ -32,7 +34,7 @@ impl Session {
             };
             signal.send(Request::AddTrack(add_track(&track, on))).await;
             tokio::spawn(watch_keyframes(track.clone(), self.reports.clone()));
-            self.own.insert(kind, Own { track, published: None, on, line });
+            self.own.insert(kind, Own { track, published: None, denied: false, on, line });
         }
         self.negotiate().await;
     }
@@ -59,8 +61,23 @@ impl Session {
                 let mute = proto::MuteTrackRequest { sid: track.sid.clone(), muted: !on };
                 signal.send(Request::Mute(mute)).await;
             }
+            if on && own.denied {
+                self.report(RoomEvent::Denied(Denied::Send(kind))).await;
+            }
         }
         self.open_lines().await;
+    }
+
+    /// The server refuses something; of interest is what we wanted to publish.
+    pub(super) async fn handle_request_answer(&mut self, answer: &proto::RequestResponse) {
+        let Some(proto::request_response::Request::AddTrack(request)) = &answer.request else { return };
+        let Some(own) = self.own.values_mut().find(|own| own.track.cid() == request.cid) else { return };
+        tracing::info!(reason = ?answer.reason(), kind = ?own.track.kind(), "the room refuses a track");
+        own.denied = answer.reason() == proto::request_response::Reason::NotAllowed;
+        if own.denied && own.on {
+            let kind = own.track.kind();
+            self.report(RoomEvent::Denied(Denied::Send(kind))).await;
+        }
     }
 
     /// Opens the lines that may be open, and closes the others: the only place that lets media out.

@@ -30,15 +30,15 @@ fn a_goodbye_is_told_at_once_and_the_last_one_ends_the_room() {
     world.ask(anna, Asked::Leave(proto::LeaveRequest::default()));
     assert!(world.room.is_finished());
     assert_eq!(world.history().last(), Some(&"finished n:1".to_owned()));
-    assert!(world.room.handle_join(world.now, joining("carla", Wiring::One)).is_none());
+    assert!(world.room.handle_join(world.now, joining("carla", Wiring::One)).is_err());
 }
 
 #[test]
 fn removal_and_deletion_tell_their_reasons_and_forbid_to_come_back() {
     let mut world = World::new(3);
     let (anna, boris) = (world.join("anna"), world.join("boris"));
-    assert!(!world.room.handle_remove("nobody"));
-    assert!(world.room.handle_remove("boris"));
+    assert!(!world.room.handle_remove(world.now, "nobody"));
+    assert!(world.room.handle_remove(world.now, "boris"));
     world.drain();
     let leave = world.told(boris).iter().find_map(|message| match message {
         Message::Leave(leave) => Some(leave.clone()),
@@ -52,7 +52,7 @@ fn removal_and_deletion_tell_their_reasons_and_forbid_to_come_back() {
         world.view(anna, "boris").map(|info| info.disconnect_reason()),
         Some(DisconnectReason::ParticipantRemoved)
     );
-    world.room.handle_delete();
+    world.room.handle_delete(world.now);
     world.drain();
     assert_eq!(world.leave_reason(anna), Some(DisconnectReason::RoomDeleted));
     assert!(world.room.is_finished());

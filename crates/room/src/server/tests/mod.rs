@@ -2,11 +2,14 @@
 // An instant to count from: any will do; and of the many messages a test looks for one.
 #![allow(clippy::disallowed_methods, clippy::wildcard_enum_match_arm)]
 
+mod acts;
 mod block;
 mod life;
+mod limits;
 mod media;
 mod outside;
 mod random;
+mod rights;
 
 use super::*;
 use proto::DisconnectReason;
@@ -24,6 +27,8 @@ struct World {
     settings: BTreeMap<(TrackId, MemberId), Settings>,
     removed: BTreeSet<MemberId>,
     happened: Vec<Happening>,
+    /// Whose token is to be renewed, and to say what.
+    granted: Vec<(MemberId, Joining)>,
     keyframes: Vec<TrackId>,
     data: Vec<(Vec<MemberId>, bool, Vec<u8>)>,
     sections: Vec<(MemberId, Delivery)>,
@@ -43,6 +48,7 @@ fn joining(identity: &str, wiring: Wiring) -> Joining {
             can_publish_data: true,
             ..Default::default()
         },
+        privileges: protocol::Privileges::ALL,
         kind: proto::participant_info::Kind::Standard,
         wiring,
         auto_subscribe: true,
@@ -62,6 +68,7 @@ impl World {
             settings: BTreeMap::new(),
             removed: BTreeSet::new(),
             happened: Vec::new(),
+            granted: Vec::new(),
             keyframes: Vec::new(),
             data: Vec::new(),
             sections: Vec::new(),
@@ -144,6 +151,17 @@ impl World {
         }
     }
 
+    /// Everybody obeys, on one connection and on two, until nothing is asked any more.
+    fn settle_sections(&mut self) {
+        for _ in 0..3 {
+            self.obey();
+            for (member, delivery) in std::mem::take(&mut self.sections) {
+                self.room.handle_section_added(self.now, member, delivery.track, Slot(delivery.track_sid));
+                self.drain();
+            }
+        }
+    }
+
     fn pass(&mut self, duration: Duration) {
         let until = self.now + duration;
         while let Some((at, _)) = self.room.poll_timeout().filter(|(at, _)| *at <= until) {
@@ -184,6 +202,7 @@ impl World {
                 Output::AddSection { member, delivery, .. } => self.sections.push((member, delivery)),
                 Output::RemoveSection { .. } => {}
                 Output::Data { to, reliable, packet } => self.data.push((to, reliable, packet)),
+                Output::GrantsChanged { member, grants } => self.granted.push((member, *grants)),
                 Output::Happened(happening) => self.happened.push(happening),
             }
         }

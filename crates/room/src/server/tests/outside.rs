@@ -16,7 +16,7 @@ fn a_life_is_told_from_its_start_to_its_end() {
     world.offered.get_mut(&anna).expect("offered")[0].sends = None;
     world.offer(anna);
     world.ask(anna, Asked::Leave(proto::LeaveRequest::default()));
-    world.room.handle_remove("boris");
+    world.room.handle_remove(world.now, "boris");
     world.drain();
     let expected = [
         "started n:1",
@@ -53,7 +53,7 @@ fn who_leaves_is_told_of_with_the_tracks_that_end() {
 fn the_room_describes_itself_when_it_starts_and_ends() {
     let mut world = World::new(42);
     world.join("anna");
-    world.room.handle_delete();
+    world.room.handle_delete(world.now);
     world.drain();
     let [Happening::Started { room: first }, .., Happening::Finished { room: last }] = world.happened.as_slice() else {
         panic!("first and last: {:?}", world.history());

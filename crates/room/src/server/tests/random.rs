@@ -76,13 +76,7 @@ fn live(seed: u64) {
         return;
     }
     // When everybody obeys, everybody with the wish has every track.
-    for _ in 0..3 {
-        world.obey();
-        for (member, delivery) in std::mem::take(&mut world.sections) {
-            world.room.handle_section_added(world.now, member, delivery.track, Slot(delivery.track_sid));
-            world.drain();
-        }
-    }
+    world.settle_sections();
     for member in world.room.members.values() {
         for track in member.wants.keys() {
             assert!(world.bound.contains_key(&(*track, member.id)), "seed {seed}: a wish without a section");

@@ -4,6 +4,7 @@ mod cases;
 mod random;
 
 use super::*;
+use crate::rooms::FinishedWhy;
 use proto::participant_info;
 use std::collections::BTreeSet;
 

@@ -3,36 +3,21 @@
 //! A token is refused once its membership was ended by an administrator ([`Tokens::void`]): every token seen or minted
 //! for that room and identity until then is void, one minted later is not (removal is no ban).
 
-use livekit_token::{AccessToken, Claims, TokenVerifier, VideoGrants};
+mod grants;
+mod ledger;
+
+pub use grants::{Grants, PRIVILEGES_ATTRIBUTE};
+
+use ledger::Ledger;
+use livekit_token::{AccessToken, Claims, TokenVerifier};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long a minted token opens its room. It is used within a second; minutes forgive a slow machine, and a longer
 /// life would outlast the call.
 pub const TOKEN_TTL: Duration = Duration::from_secs(300);
-
-/// Between two sweeps of expired entries.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
-
-/// The clock difference that the verifier forgives: void entries live as long as it could still accept their token.
-const LEEWAY_SECONDS: u64 = 120;
-
-/// What a token allows in its room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grants {
-    /// Send audio, video and data.
-    pub publish: bool,
-    /// Receive.
-    pub subscribe: bool,
-    /// Remove others, change the room.
-    pub admin: bool,
-}
-
-impl Grants {
-    /// A member of a call.
-    pub const MEMBER: Self = Self { publish: true, subscribe: true, admin: false };
-}
 
 /// Why a token is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,51 +53,43 @@ impl std::fmt::Debug for ApiKey {
 pub struct Tokens {
     own: ApiKey,
     verifiers: BTreeMap<String, TokenVerifier>,
-    memory: Mutex<Memory>,
-}
-
-/// Signatures of tokens, with their expiry in seconds since 1970.
-#[derive(Debug, Default)]
-struct Memory {
-    known: BTreeMap<(String, String), BTreeMap<String, u64>>,
-    void: BTreeMap<String, u64>,
-    swept: u64,
+    ledger: Mutex<Ledger>,
 }
 
 impl Tokens {
-    /// Signs with `own`; accepts `own` and all of `others`.
+    /// Signs with `own`; accepts `own` and all of `others`. What was made void is forgotten with the process.
     #[must_use]
     pub fn new(own: ApiKey, others: &[ApiKey]) -> Self {
+        Self::with(own, others, Ledger::default())
+    }
+
+    /// The same, and what was made void is kept in `data_dir`.
+    pub fn open(own: ApiKey, others: &[ApiKey], data_dir: &Path) -> anyhow::Result<Self> {
+        Ok(Self::with(own, others, Ledger::open(data_dir)?))
+    }
+
+    fn with(own: ApiKey, others: &[ApiKey], ledger: Ledger) -> Self {
         let verifiers = std::iter::once(&own)
             .chain(others)
             .map(|pair| (pair.key.clone(), TokenVerifier::with_api_key(&pair.key, &pair.secret)))
             .collect();
-        Self { own, verifiers, memory: Mutex::default() }
+        Self { own, verifiers, ledger: Mutex::new(ledger) }
     }
 
     /// A token with which `identity` enters `room` within [`TOKEN_TTL`].
     pub fn mint(&self, room: &str, identity: &str, grants: Grants) -> Result<String, TokenError> {
-        let video = VideoGrants {
-            room_join: true,
-            room: room.to_owned(),
-            room_admin: grants.admin,
-            can_publish: Some(grants.publish),
-            can_publish_data: Some(grants.publish),
-            can_subscribe: Some(grants.subscribe),
-            ..VideoGrants::default()
-        };
         let token = AccessToken::with_api_key(&self.own.key, &self.own.secret)
             .with_ttl(TOKEN_TTL)
             .with_identity(identity)
             .with_name(identity)
-            .with_grants(video)
+            .with_grants(grants.video(room))
+            .with_attributes(grants.attributes())
             // A nonce: a token minted within the second in which another was made void must differ from it. Of the
             // claims this is the one that nobody else in the room gets to see.
             .with_sha256(&format!("{:016x}", rand::random::<u64>()))
             .to_jwt()
             .map_err(|_| TokenError::Invalid)?;
-        let mut memory = self.memory.lock();
-        memory.remember(room, identity, &token, now() + TOKEN_TTL.as_secs());
+        self.remember(room, identity, &token);
         Ok(token)
     }
 
@@ -128,14 +105,19 @@ impl Tokens {
             .with_ttl(TOKEN_TTL)
             .with_identity(&claims.sub)
             .with_name(&claims.name)
+            .with_kind(&claims.kind)
             .with_metadata(&claims.metadata)
             .with_attributes(&claims.attributes)
             .with_grants(claims.video.clone())
             .with_sha256(&format!("{:016x}", rand::random::<u64>()))
             .to_jwt()
             .ok()?;
-        self.memory.lock().remember(&claims.video.room, &claims.sub, &token, now() + TOKEN_TTL.as_secs());
+        self.remember(&claims.video.room, &claims.sub, &token);
         Some(token)
+    }
+
+    fn remember(&self, room: &str, identity: &str, token: &str) {
+        self.ledger.lock().remember(room, identity, token, now() + TOKEN_TTL.as_secs(), now());
     }
 
     /// Checks a token against all configured keys.
@@ -143,7 +125,7 @@ impl Tokens {
         let issuer = Claims::from_unverified(token).map_err(|_| TokenError::Invalid)?.iss;
         let verifier = self.verifiers.get(&issuer).ok_or(TokenError::Invalid)?;
         // The only reasons left for a token of a known issuer: the signature or its times.
-        let claims = verifier.verify(token).map_err(|error| {
+        let mut claims = verifier.verify(token).map_err(|error| {
             let text = error_chain(&error);
             if text.contains("ExpiredSignature") || text.contains("ImmatureSignature") {
                 TokenError::Expired
@@ -151,49 +133,30 @@ impl Tokens {
                 TokenError::Invalid
             }
         })?;
-        let mut memory = self.memory.lock();
-        if memory.void.contains_key(signature(token)) {
+        let mut ledger = self.ledger.lock();
+        if ledger.is_void(token) {
             return Err(TokenError::Void);
         }
         if claims.video.room_join && !claims.video.room.is_empty() {
-            memory.remember(&claims.video.room, &claims.sub, token, claims.exp as u64);
+            ledger.remember(&claims.video.room, &claims.sub, token, claims.exp as u64, now());
+        }
+        if claims.iss != self.own.key {
+            // Ours alone to write: others say in grants what they allow.
+            claims.attributes.remove(PRIVILEGES_ATTRIBUTE);
         }
         Ok(claims)
     }
 
+    /// Closes the file: the server stops, and the next one of the same directory may start while somebody still holds
+    /// this.
+    pub(crate) fn close(&self) {
+        self.ledger.lock().close();
+    }
+
     /// Makes every token void that was seen or minted so far for this membership.
     pub fn void(&self, room: &str, identity: &str) {
-        let mut memory = self.memory.lock();
-        if let Some(tokens) = memory.known.remove(&(room.to_owned(), identity.to_owned())) {
-            memory.void.extend(tokens);
-        }
+        self.ledger.lock().void(room, identity);
     }
-}
-
-impl Memory {
-    fn remember(&mut self, room: &str, identity: &str, token: &str, expires: u64) {
-        self.sweep(now());
-        let tokens = self.known.entry((room.to_owned(), identity.to_owned())).or_default();
-        tokens.insert(signature(token).to_owned(), expires);
-    }
-
-    fn sweep(&mut self, now: u64) {
-        if now < self.swept + SWEEP_INTERVAL.as_secs() {
-            return;
-        }
-        self.swept = now;
-        let alive = |expires: &u64| expires.saturating_add(LEEWAY_SECONDS) > now;
-        self.void.retain(|_, expires| alive(expires));
-        self.known.retain(|_, tokens| {
-            tokens.retain(|_, expires| alive(expires));
-            !tokens.is_empty()
-        });
-    }
-}
-
-/// The part of a token that nobody without the secret can make up.
-fn signature(token: &str) -> &str {
-    token.rsplit('.').next().unwrap_or_default()
 }
 
 fn error_chain(error: &dyn std::error::Error) -> String {
@@ -213,6 +176,7 @@ fn now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use livekit_token::VideoGrants;
 
     fn pair(key: &str) -> ApiKey {
         ApiKey { key: key.to_owned(), secret: format!("{key}-secret-of-more-than-32-characters") }
@@ -248,6 +212,24 @@ mod tests {
         let wrong_secret = ApiKey { key: "devkey".to_owned(), secret: "x".repeat(40) };
         assert_eq!(tokens.verify(&foreign(&wrong_secret, 60)), Err(TokenError::Invalid));
         assert_eq!(tokens.verify("no.token.atall"), Err(TokenError::Invalid));
+    }
+
+    #[test]
+    fn what_a_key_withholds_is_written_by_us_alone_and_outlives_a_renewal() {
+        let tokens = Tokens::new(pair("own"), &[pair("devkey")]);
+        let grants = Grants { privileges: protocol::Privileges(42), admin: false };
+        let claims = tokens.verify(&tokens.mint("r", "alice", grants).unwrap()).unwrap();
+        let renewed = tokens.verify(&tokens.renew(&claims).unwrap()).unwrap();
+        for claims in [claims, renewed] {
+            assert_eq!(claims.attributes.get(PRIVILEGES_ATTRIBUTE), Some(&"42".to_owned()));
+            assert!(!claims.video.can_publish() && claims.video.can_subscribe());
+        }
+        let grants = VideoGrants { room_join: true, room: "r".to_owned(), ..VideoGrants::default() };
+        let attributes = [(PRIVILEGES_ATTRIBUTE, "255"), ("seat", "4")];
+        let devkey = pair("devkey");
+        let foreign = AccessToken::with_api_key(&devkey.key, &devkey.secret).with_identity("bob").with_grants(grants);
+        let claims = tokens.verify(&foreign.with_attributes(attributes).to_jwt().unwrap()).unwrap();
+        assert_eq!(claims.attributes.into_iter().collect::<Vec<_>>(), [("seat".to_owned(), "4".to_owned())]);
     }
 
     #[test]

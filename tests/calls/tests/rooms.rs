@@ -1,0 +1,105 @@
+//! Rooms without a call: by number and by text, entered and left in every order a person can think of.
+
+use anyhow::Result;
+use engine::api::{Intent, Presence, Stage};
+use protocol::{Code, Event, ExitReason, LeaveReason, RoomId, UserId};
+use tests_calls::{House, Person};
+
+fn number(n: u32) -> RoomId {
+    RoomId::number(n).expect("a good number")
+}
+
+fn text(name: &str) -> RoomId {
+    RoomId::text(name).expect("a good name")
+}
+
+async fn enter(person: &mut Person, room: &RoomId) -> Result<()> {
+    person.ask(Intent::EnterRoom { room: room.clone(), camera: true, key: None }).await?;
+    let entered = person.wait("onEnterRoom").await?;
+    anyhow::ensure!(matches!(entered, Event::OnEnterRoom { result } if result > 0), "{entered:?}");
+    Ok(())
+}
+
+fn user(name: &str) -> UserId {
+    UserId::new(name).expect("a short word")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_and_the_same_text_are_two_rooms() -> Result<()> {
+    let house = House::open().await?;
+    let mut alice = Person::simple(&house, "alice").await?;
+    let mut bob = Person::simple(&house, "bob").await?;
+    let mut carol = Person::simple(&house, "carol").await?;
+    enter(&mut alice, &number(123)).await?;
+    enter(&mut bob, &text("123")).await?;
+    enter(&mut carol, &number(123)).await?;
+    assert_eq!(
+        alice.wait("onRemoteUserEnterRoom").await?,
+        Event::OnRemoteUserEnterRoom { user_id: user("carol") },
+        "bob is somewhere else"
+    );
+    for (person, other) in [(&mut alice, "carol"), (&mut carol, "alice")] {
+        person
+            .wait_for("the other's picture", |event| {
+                matches!(event, Event::OnUserVideoAvailable { user_id, is_video_available: true } if user_id.as_str() == other)
+            })
+            .await?;
+    }
+    carol.ask(Intent::ExitRoom).await?;
+    assert_eq!(carol.wait("onExitRoom").await?, Event::OnExitRoom { reason: ExitReason::Own });
+    assert!(!carol.engine.snapshots().borrow().devices.camera_on, "closed before it is reported");
+    let left = alice.wait("onRemoteUserLeaveRoom").await?;
+    assert_eq!(left, Event::OnRemoteUserLeaveRoom { user_id: user("carol"), reason: LeaveReason::Left });
+    bob.listen();
+    assert!(!bob.names().contains(&"onRemoteUserEnterRoom".to_owned()), "{:?}", bob.names());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entering_or_leaving_twice_is_refused_and_changes_nothing() -> Result<()> {
+    let house = House::open().await?;
+    let mut alice = Person::simple(&house, "alice").await?;
+    let nothing = alice.ask(Intent::ExitRoom).await.expect_err("there is no room");
+    assert_eq!(nothing.code, Code::WrongState.number());
+    enter(&mut alice, &text("hall")).await?;
+    for again in [text("hall"), number(5)] {
+        let refused =
+            alice.ask(Intent::EnterRoom { room: again, camera: true, key: None }).await.expect_err("already in one");
+        assert_eq!(refused.code, Code::WrongState.number());
+    }
+    alice.see("still in", |snapshot| matches!(&snapshot.stage, Stage::Live(live) if live.room == "hall")).await?;
+    alice.ask(Intent::ExitRoom).await?;
+    // The second click may be in time for the same room, or too late for any; one exit comes of both.
+    let _ = alice.ask(Intent::ExitRoom).await;
+    alice.wait("onExitRoom").await?;
+    enter(&mut alice, &number(5)).await?;
+    assert_eq!(alice.names().iter().filter(|name| *name == "onExitRoom").count(), 1, "{:?}", alice.names());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_leaves_while_entering_is_out_and_can_enter_again() -> Result<()> {
+    let house = House::open().await?;
+    let mut alice = Person::simple(&house, "alice").await?;
+    let mut bob = Person::simple(&house, "bob").await?;
+    enter(&mut bob, &text("hall")).await?;
+    for _ in 0..3 {
+        let engine = alice.engine.clone();
+        let entering = tokio::spawn(async move {
+            engine.request(Intent::EnterRoom { room: text("hall"), camera: true, key: None }).await
+        });
+        alice.see("the camera", |snapshot| snapshot.devices.camera_on).await?;
+        alice.ask(Intent::ExitRoom).await?;
+        // Refused where the exit was faster than the server's answer.
+        let _ = entering.await?;
+        assert_eq!(alice.wait("onExitRoom").await?, Event::OnExitRoom { reason: ExitReason::Own });
+        assert!(!alice.engine.snapshots().borrow().devices.camera_on, "closed before it is reported");
+    }
+    enter(&mut alice, &text("hall")).await?;
+    bob.see("alice", |snapshot| {
+        let is_in = |person: &engine::api::Person| person.user == user("alice") && person.presence == Presence::In;
+        matches!(&snapshot.stage, Stage::Live(live) if live.people.iter().any(is_in))
+    })
+    .await?;
+    Ok(())
+}
