@@ -315,6 +315,21 @@ fn missed_room_events_are_made_up_for() {
 }
 
 #[test]
+fn a_room_that_cannot_be_made_ends_no_call_that_has_begun() {
+    let mut board = board();
+    sign_in(&mut board, 1, "alice");
+    sign_in(&mut board, 2, "bob");
+    board.handle_request(1, 1, place(&["bob"]), T0);
+    let call = board.calls().next().unwrap();
+    let (call_id, room) = (call.id().clone(), call.room().clone());
+    board.handle_request(2, 1, Request::Accept { call_id }, T0);
+    drain(&mut board);
+    board.handle_rooms_event(RoomsEvent::Failed { room }, T0);
+    assert!(drain(&mut board).0.is_empty());
+    assert_eq!(board.calls().count(), 1);
+}
+
+#[test]
 fn a_room_that_cannot_be_made_ends_the_call() {
     let mut board = board();
     sign_in(&mut board, 1, "alice");

@@ -6,7 +6,7 @@ use crate::config::{Config, RoomsKind};
 use crate::notify::{self, Notifier};
 use crate::plane::{Plane, socket};
 use crate::records::Records;
-use crate::rooms::Carrier;
+use crate::rooms::{Carrier, Rooms};
 use crate::secrets::Secrets;
 use crate::store::Store;
 use crate::tc3::{self, limit::Limit};
@@ -129,6 +129,12 @@ impl Server {
     #[must_use]
     pub fn http_addr(&self) -> SocketAddr {
         self.http_addr
+    }
+
+    /// The rooms, as the planes see them.
+    #[must_use]
+    pub fn rooms(&self) -> Arc<dyn Rooms> {
+        self.carrier.rooms()
     }
 
     /// Where media arrives (UDP); `None` where a LiveKit deployment carries it.

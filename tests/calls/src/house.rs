@@ -71,6 +71,11 @@ impl House {
         self.server.http_addr()
     }
 
+    /// Its rooms, as the call plane and the administrators see them.
+    pub fn rooms(&self) -> std::sync::Arc<dyn server::rooms::Rooms> {
+        self.server.rooms()
+    }
+
     /// A ticket for somebody.
     pub fn ticket(&self, user: &UserId) -> String {
         self.server.mint_ticket(user, Duration::from_secs(600))

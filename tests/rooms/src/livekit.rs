@@ -65,6 +65,15 @@ impl LiveKit {
     }
 }
 
+impl Drop for LiveKit {
+    fn drop(&mut self) {
+        // It ends with this; where it has ended before, that is why the test fails.
+        if let Ok(Some(status)) = self.process.try_wait() {
+            eprintln!("LiveKit's server has ended ({status}):\n{}", self.log());
+        }
+    }
+}
+
 /// Where `./dev test` has put it, unless `AHOY_LIVEKIT_SERVER` names another.
 fn program() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("AHOY_LIVEKIT_SERVER") {

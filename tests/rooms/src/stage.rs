@@ -100,8 +100,17 @@ impl Stage {
         Ok(Self { house: self.house.restart().await?, ..self })
     }
 
-    /// LiveKit's own server.
-    pub fn livekit(&self) -> Result<&LiveKit> {
-        self.livekit.as_ref().context("the rooms are embedded")
+    /// Asks LiveKit itself to remove somebody, past the server.
+    pub async fn remove_at_livekit(&self, room: &RoomId, identity: &str) -> Result<()> {
+        let ApiKey { key, secret } = House::api_key();
+        let name = room.wire_name();
+        let grants = VideoGrants { room_admin: true, room: name.clone(), ..VideoGrants::default() };
+        let token = AccessToken::with_api_key(&key, &secret).with_grants(grants).to_jwt()?;
+        let livekit = self.livekit.as_ref().context("the rooms are embedded")?.address();
+        let url = format!("http://{livekit}/twirp/livekit.RoomService/RemoveParticipant");
+        let body = serde_json::json!({ "room": name, "identity": identity });
+        let answer = reqwest::Client::new().post(url).bearer_auth(token).json(&body).send().await?;
+        anyhow::ensure!(answer.status().is_success(), "{}", answer.text().await?);
+        Ok(())
     }
 }

@@ -138,6 +138,11 @@ impl Inner {
         let (head, rest) = read_head(&mut inside).await?;
         let signalling = rewrite::Head::read(&head);
         let mut line = self.line(signalling.as_ref().map_or(OTHERS, |head| &head.identity));
+        if line.borrow().signal == Signal::Silent {
+            // Without an answer to its first packet there is no connection, and what it would carry never arrives.
+            wait(&mut line).await?;
+            bail!("silent");
+        }
         wait(&mut line).await?;
         let target = *self.target.lock();
         let mut outside = TcpStream::connect(target).await?;
@@ -161,7 +166,7 @@ impl Inner {
                 outside.write_all(&rest).await?;
                 tokio::select! {
                     _ = copy_bidirectional(&mut inside, &mut outside) => {}
-                    _ = line.wait_for(|state| state.signal == Signal::Cut) => {}
+                    () = is_cut(&mut line) => {}
                 }
                 Ok(())
             }
@@ -175,6 +180,7 @@ impl Inner {
         who: String,
         mut line: watch::Receiver<State>,
     ) -> Result<()> {
+        let mut cut = line.clone();
         loop {
             tokio::select! {
                 message = inside.next() => {
@@ -199,10 +205,7 @@ impl Inner {
                         inside.send(Message::binary(bytes)).await?;
                     }
                 }
-                changed = line.wait_for(|state| state.signal == Signal::Cut) => {
-                    changed?;
-                    return Ok(());
-                }
+                () = is_cut(&mut cut) => return Ok(()),
             }
         }
     }
@@ -246,6 +249,11 @@ async fn wait(line: &mut watch::Receiver<State>) -> Result<()> {
         bail!("cut");
     }
     Ok(())
+}
+
+/// Waits until a line is cut, or the whole wire is gone.
+async fn is_cut(line: &mut watch::Receiver<State>) {
+    let _ = line.wait_for(|state| state.signal == Signal::Cut).await;
 }
 
 /// Reads up to the empty line that ends a head of HTTP, and what came with it.

@@ -5,6 +5,8 @@
 use anyhow::{Context as _, Result, ensure};
 use engine::api::{Intent, Person as Seen, Presence, Stage as Screen};
 use protocol::{Event, ExitReason, LeaveReason, RoomId, UserId};
+use server::rooms::{Blocked, RoomsError};
+use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tests_calls::{PATIENCE, Person};
@@ -66,6 +68,7 @@ table!(
     exit,
     remove,
     removed_with_an_old_token,
+    block_and_free,
     dismiss,
     duplicate_identity,
     cut_signal,
@@ -273,6 +276,41 @@ async fn removed_with_an_old_token(stage: Stage, bounds: &Bounds) -> Result<()> 
             matches!(&snapshot.stage, Screen::Live(live) if alone(&live.people))
         })
         .await
+}
+
+async fn block_and_free(stage: Stage, _: &Bounds) -> Result<()> {
+    let (mut alice, mut bob) = two(&stage).await?;
+    let (rooms, name) = (stage.house.rooms(), room().wire_name());
+    let audible = |available| Event::OnUserAudioAvailable { user_id: user("bob"), is_audio_available: available };
+    let visible = |available| Event::OnUserVideoAvailable { user_id: user("bob"), is_video_available: available };
+    let free = Blocked::default();
+    for blocked in [Blocked { voice: true, ..free }, Blocked { picture: true, ..free }] {
+        rooms.block(&name, "bob", blocked).await?;
+        let (told, other) = if blocked.voice {
+            (alice.wait("onUserAudioAvailable").await?, visible(false))
+        } else {
+            (alice.wait("onUserVideoAvailable").await?, audible(false))
+        };
+        assert_eq!(told, if blocked.voice { audible(false) } else { visible(false) });
+        ensure!(!alice.history.contains(&other), "the other one is not blocked: {:?}", alice.names());
+        // What is not blocked still comes.
+        media_flows(&alice).await?;
+        rooms.block(&name, "bob", free).await?;
+        let name = if blocked.voice { "onUserAudioAvailable" } else { "onUserVideoAvailable" };
+        assert_eq!(alice.wait(name).await?, if blocked.voice { audible(true) } else { visible(true) });
+        alice.forget();
+    }
+    let loud = |volumes: &BTreeMap<UserId, u8>| volumes.get(&user("bob")).is_some_and(|volume| *volume > 20);
+    alice.wait_for_volumes(loud).await?;
+    let before = alice.screen.timecodes(alice.engine.snapshots().borrow().devices.preview).len();
+    let deadline = Instant::now() + PATIENCE;
+    while alice.screen.timecodes(alice.engine.snapshots().borrow().devices.preview).len() <= before + 5 {
+        ensure!(Instant::now() < deadline, "no picture of bob");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(rooms.block(&name, "nobody", free).await, Err(RoomsError::NoMember));
+    never(&mut bob, &["onExitRoom", "onConnectionLost"])?;
+    never(&mut alice, &["onExitRoom", "onRemoteUserLeaveRoom"])
 }
 
 async fn dismiss(stage: Stage, bounds: &Bounds) -> Result<()> {

@@ -393,9 +393,12 @@ impl Call {
         self.finish(CallEndReason::EndByServer, None, now);
     }
 
-    /// The server cannot carry the call on.
+    /// The room could not be made: nobody can answer. A call that has begun goes on: its people are in the room, or make
+    /// it by entering, and whoever carries the rooms may be out of the server's reach and not of theirs.
     pub fn handle_failed(&mut self, now: UnixMillis) {
-        self.finish(CallEndReason::EndByServer, None, now);
+        if self.phase == Phase::Ringing {
+            self.finish(CallEndReason::EndByServer, None, now);
+        }
     }
 
     /// The server was restarted: nobody is online or in the room until they show up again.

@@ -277,7 +277,8 @@ impl Core {
             Happened::Link(link) => membership.link = link,
             Happened::RemoteEntered(identity) => {
                 remote(membership, &identity, &|remote| {
-                    (remote.present, remote.left, remote.leave_told) = (true, None, false);
+                    (remote.present, remote.left) = (true, None);
+                    (remote.leave_told, remote.reconnecting) = (false, false);
                 });
                 self.report(Event::OnRemoteUserEnterRoom { user_id: user_of(&identity) });
             }

@@ -7,8 +7,6 @@
 //! ```
 
 mod attempt;
-#[cfg(test)]
-mod livekit_test;
 mod roster;
 mod session;
 mod signal;

@@ -7,8 +7,11 @@ use std::time::Duration;
 const RETRY_INTERVAL: Duration = Duration::from_millis(300);
 /// Attempts are never further apart, so that a network that comes back is used at once.
 const RETRY_LIMIT: Duration = Duration::from_secs(2);
-/// A path that an ICE restart has not brought back by then needs a fresh connection.
+/// A path that ICE restarts have not brought back by then needs a fresh connection.
 const ICE_TIMEOUT: Duration = Duration::from_secs(12);
+/// ICE is restarted so often until then: the checks of one restart end after 1.4 s, and a network that comes back later
+/// is not noticed by them. Entering anew would be seen by the others as leaving and entering.
+const ICE_INTERVAL: Duration = Duration::from_secs(3);
 /// The first path may take so long before ICE is tried again.
 const FIRST_PATH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -37,8 +40,9 @@ pub(super) struct Outage {
     next_attempt: Duration,
     /// The server has forgotten the session: only a fresh join helps.
     rejoin: bool,
-    /// When ICE was restarted.
+    /// When ICE was restarted first.
     ice_restarted: Option<Duration>,
+    /// When to restart it next.
     ice_from: Duration,
 }
 
@@ -78,7 +82,7 @@ impl Outage {
         if self.attempting {
             return report;
         }
-        let ice = self.ice_restarted.map_or(self.ice_from, |at| at + ICE_TIMEOUT);
+        let ice = self.ice_restarted.map_or(self.ice_from, |at| self.ice_from.min(at + ICE_TIMEOUT));
         report.min(if self.signal { ice } else { self.next_attempt })
     }
 
@@ -137,14 +141,15 @@ impl Outage {
     /// The signal is there and the path is not: ICE first, then a fresh connection.
     fn mend_path(&mut self, now: Duration) -> Option<Step> {
         match self.ice_restarted {
-            None if now >= self.ice_from => {
-                self.ice_restarted = Some(now);
-                Some(Step::RestartIce)
-            }
             Some(at) if now >= at + ICE_TIMEOUT => {
                 self.rejoin = true;
                 self.attempting = true;
                 Some(Step::Rejoin)
+            }
+            None | Some(_) if now >= self.ice_from => {
+                self.ice_restarted.get_or_insert(now);
+                self.ice_from = now + ICE_INTERVAL;
+                Some(Step::RestartIce)
             }
             None | Some(_) => None,
         }

@@ -306,6 +306,20 @@ fn a_path_that_does_not_come_back_by_itself_gets_an_ice_restart_and_then_a_fresh
 }
 
 #[test]
+fn a_path_that_comes_back_within_nine_seconds_is_found_by_ice_and_nobody_enters_anew() {
+    for away in [2.5, 5.5, 8.5] {
+        let mut world = World::entered(Purpose::Call);
+        world.network = false;
+        world.client.handle_path(world.now, Some(world.now));
+        world.run(away);
+        world.network = true;
+        world.run(4.0);
+        assert_eq!(world.client.state, State::In, "after {away} s");
+        assert_eq!(world.position(&Output::Join), None, "after {away} s");
+    }
+}
+
+#[test]
 fn exit_closes_devices_before_it_says_goodbye_and_before_it_is_reported() {
     let mut world = World::entered(Purpose::Call);
     world.client.handle_exit(world.now);

@@ -3,6 +3,7 @@
 use super::State;
 use anyhow::Result;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::UdpSocket;
@@ -30,13 +31,16 @@ pub(super) async fn open(target: SocketAddr, mut state: watch::Receiver<State>) 
             if state.borrow().media_cut {
                 continue;
             }
-            if !backs.contains_key(&client) {
-                let Ok(back) = connect(target).await else { continue };
-                tokio::spawn(bring_back(Arc::clone(&back), Arc::clone(&front), client, state.clone()));
-                backs.insert(client, back);
-            }
+            let back = match backs.entry(client) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let Ok(back) = connect(target).await else { continue };
+                    tokio::spawn(bring_back(Arc::clone(&back), Arc::clone(&front), client, state.clone()));
+                    new.insert(back)
+                }
+            };
             // A server that is down refuses datagrams; the client sends more.
-            let _ = backs[&client].send(&datagram[..length]).await;
+            let _ = back.send(&datagram[..length]).await;
         }
     });
     Ok(address)

@@ -1,5 +1,6 @@
 //! The body of one membership: obeys the brain, feeds it, and carries messages between signal, peer connection and core.
 
+mod ended;
 mod sending;
 
 use super::attempt::{self, Attempt, Joined};
@@ -283,6 +284,8 @@ impl Session {
         transport.forget_offer();
         let describe = |kind: &str, sdp: Option<String>| sdp.map(|sdp| description(kind, sdp));
         let sync = proto::SyncState {
+            // Nothing to change, and yet named: without it LiveKit's server 1.11.0 dies of the missing message.
+            subscription: Some(proto::UpdateSubscription { subscribe: true, ..Default::default() }),
             offer: describe("offer", transport.local_description().await),
             answer: describe("answer", transport.remote_description().await),
             publish_tracks: self
@@ -330,6 +333,7 @@ impl Session {
                 }
                 self.open_lines().await;
             }
+            Response::TrackUnpublished(ended) => self.handle_unpublished(&ended.track_sid).await,
             Response::RequestResponse(answer) => self.handle_request_answer(&answer).await,
             Response::SubscriptionPermissionUpdate(update) if !update.allowed => self.tell_deaf().await,
             Response::Leave(leave) => {
@@ -408,6 +412,10 @@ impl Session {
             for sid in ended_tracks {
                 self.end_track(&sid).await;
             }
+        }
+        let own = participants.iter().find(|info| self.is_me(info)).and_then(|info| info.permission.as_ref());
+        if let Some(permission) = own {
+            self.handle_permission(permission).await;
         }
         self.obey().await;
         self.tell_members().await;

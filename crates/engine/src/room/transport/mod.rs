@@ -105,6 +105,11 @@ impl Transport {
         Ok(LocalTrack::new(kind, local, sender).await)
     }
 
+    /// Ends a track; the next offer says so.
+    pub(crate) async fn unpublish(&self, track: &LocalTrack) -> Result<(), TransportError> {
+        Ok(self.connection.remove_track(track.sender()).await?)
+    }
+
     /// Adds so many sections to receive into; the next offer announces them.
     pub(crate) async fn make_room(&self, kind: Kind, sections: u32) -> Result<(), TransportError> {
         for _ in 0..sections {

@@ -79,6 +79,11 @@ impl LocalTrack {
         self.kind
     }
 
+    /// The library's part.
+    pub(super) fn sender(&self) -> &Arc<dyn RtpSender> {
+        &self.sender
+    }
+
     /// The id under which AddTrack announces it; the offer's msid carries it too.
     pub(crate) fn cid(&self) -> &str {
         &self.cid
