@@ -209,7 +209,7 @@ impl World {
         for track in self.room.tracks.values() {
             let owner = self.room.members.get(&track.owner).expect("a track has an owner");
             assert!(
-                crate::server::rights::may_publish(&owner.joining.permission, track.info.source),
+                crate::server::permission::may_publish(&owner.joining.permission, track.info.source),
                 "published without permission"
             );
             let blocked = owner.blocked.covers(track.kind);
