@@ -1,7 +1,7 @@
 //! Rooms without a call: by number and by text, entered and left in every order a person can think of.
 
 use anyhow::Result;
-use engine::api::{Intent, Presence, Stage};
+use engine::api::{Ended, Intent, Presence, Stage};
 use protocol::{Code, Event, ExitReason, LeaveReason, RoomId, UserId};
 use tests_calls::{House, Person};
 
@@ -102,4 +102,35 @@ async fn whoever_leaves_while_entering_is_out_and_can_enter_again() -> Result<()
     })
     .await?;
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_room_is_refused_with_its_code_and_open_again_when_somebody_leaves() -> Result<()> {
+    let house = House::open_with(|config| config.rules.room_limit = 1).await?;
+    let mut alice = Person::simple(&house, "alice").await?;
+    let mut bob = Person::simple(&house, "bob").await?;
+    enter(&mut alice, &number(7)).await?;
+    bob.ask(Intent::EnterRoom { room: number(7), camera: true, key: None }).await?;
+    let full = bob.wait("onEnterRoom").await?;
+    assert_eq!(full, Event::OnEnterRoom { result: i64::from(Code::RoomFull.number()) });
+    bob.see("a closed camera", |snapshot| !snapshot.devices.camera_on).await?;
+    alice.ask(Intent::ExitRoom).await?;
+    alice.wait("onExitRoom").await?;
+    enter(&mut bob, &number(7)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_put_out_of_a_room_learns_by_whom() -> Result<()> {
+    let house = House::open().await?;
+    let mut alice = Person::simple(&house, "alice").await?;
+    let mut bob = Person::simple(&house, "bob").await?;
+    enter(&mut alice, &number(9)).await?;
+    enter(&mut bob, &number(9)).await?;
+    let by_the_key = |snapshot: &engine::api::Snapshot| matches!(&snapshot.stage, Stage::Ended(Ended::Room { by: Some(by), .. }) if by.as_str() == "tests");
+    house.remove(&number(9), "bob").await?;
+    assert_eq!(bob.wait("onExitRoom").await?, Event::OnExitRoom { reason: ExitReason::Removed });
+    bob.see("by whom", by_the_key).await?;
+    house.dismiss(&number(9)).await?;
+    assert_eq!(alice.wait("onExitRoom").await?, Event::OnExitRoom { reason: ExitReason::Dismissed });
+    alice.see("by whom", by_the_key).await
 }

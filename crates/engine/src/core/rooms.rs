@@ -336,8 +336,11 @@ impl Core {
             match membership.what {
                 What::Room(room, _) => {
                     signed_in.calls.set_occupied(false);
-                    // Refused where the server has seen it already.
-                    let _ = signed_in.calls.leave_room(room);
+                    // Whoever was put out waits for the call plane's word: it says by whom, to those who have not left.
+                    if !matches!(ending, Ending::Exit(ExitReason::Removed | ExitReason::Dismissed)) {
+                        // Refused where the server has seen it already.
+                        let _ = signed_in.calls.leave_room(room);
+                    }
                 }
                 What::Token => signed_in.calls.set_occupied(false),
                 // The call plane ends the call for everybody who was put out; for the rest it has to be told.

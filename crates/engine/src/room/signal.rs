@@ -22,8 +22,8 @@ pub(crate) enum JoinError {
     /// The server does not accept the token.
     #[error("the room server refused the token ({0})")]
     Refused(u16),
-    /// The call plane gives no fresh token: this user is no member any more.
-    #[error("this user may not enter the room again ({0})")]
+    /// With a code: the room is full or may not be made, or the call plane gives no fresh token.
+    #[error("this user may not enter the room ({0})")]
     NotAllowed(i32),
     /// It does not speak `/rtc/v1`.
     #[error("the room server is too old")]
@@ -148,10 +148,33 @@ pub(crate) fn description(kind: &str, sdp: String) -> proto::SessionDescription 
 
 fn join_error(error: &SignalError) -> JoinError {
     match error {
+        SignalError::Client(status, body) if status.as_u16() == 403 => {
+            code_in(body).map_or(JoinError::Refused(403), JoinError::NotAllowed)
+        }
         SignalError::Client(status, _) | SignalError::Handshake { status } if status.is_client_error() => {
             JoinError::Refused(status.as_u16())
         }
         SignalError::TokenFormat => JoinError::Refused(401),
         _ => JoinError::Unreachable,
+    }
+}
+
+/// The code that an Ahoy server writes in brackets behind its sentence; LiveKit's own has none.
+fn code_in(body: &str) -> Option<i32> {
+    let (_, rest) = body.rsplit_once('(')?;
+    let number = rest.split_once(')')?.0.parse().ok()?;
+    protocol::Code::from_number(number).map(|code| code.number())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_behind_a_sentence_is_read_and_anything_else_is_none() {
+        assert_eq!(code_in("the room is full: it takes 2 (-102052)"), Some(-102_052));
+        for other in ["", "no permissions", "(", "()", "(-102052", "a (b) c", "it takes (2)", "(99999999999999)"] {
+            assert_eq!(code_in(other), None, "{other}");
+        }
     }
 }
