@@ -289,6 +289,9 @@ describe('in a call', () => {
     await open('call-reconnecting');
     expect(byId('banner-reconnecting')).toHaveTextContent('Connection lost Trying again. Nothing is sent.');
     expect(byId('tile-bob')).toHaveAttribute('data-state', 'reconnecting');
+    expect(byId('tile-bob-quality')).toHaveAttribute('data-quality', 'down');
+    expect(byId('tile-alice')).toHaveTextContent('Not sent');
+    expect(byId('tile-bob-meter')).toHaveAttribute('aria-valuenow', '0');
     expect(there('call-hangup')).toBe(true);
   });
 

@@ -12,7 +12,7 @@ import type {
 import { duration, names } from './format';
 
 export const DEVICES_OFF = 'Camera and microphone are off.';
-export const CONNECTION_LOST = 'Connection lost. Trying again. Nothing is sent.';
+export const NOT_SENT = 'Not sent';
 export const PICTURE_STOPPED = 'Picture stopped';
 
 export const QUALITY_WORDS: Record<QualityView, string> = {
