@@ -256,8 +256,6 @@ async fn removed_with_an_old_token(stage: Stage, bounds: &Bounds) -> Result<()> 
     put_out(&mut guest, ExitReason::Removed).await?;
     left(&mut alice, "guest", LeaveReason::Removed, PATIENCE).await?;
     guest.forget();
-    // Nor does a restart of the server forget it.
-    let stage = stage.restart_house().await?;
     let began = Instant::now();
     guest.ask(enter).await?;
     match bounds.old_token {
