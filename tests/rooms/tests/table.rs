@@ -98,7 +98,7 @@ fn in_time(what: &str, backend: Backend, began: Instant, at_least: Duration, at_
 }
 
 async fn enter_room(person: &mut Person) -> Result<()> {
-    person.ask(Intent::EnterRoom { room: room(), camera: true }).await?;
+    person.ask(Intent::EnterRoom { room: room(), camera: true, key: None }).await?;
     entered(person).await
 }
 

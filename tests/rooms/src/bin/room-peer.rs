@@ -20,7 +20,7 @@ async fn main() -> Result<()> {
     config.watch_devices = false;
     let engine = Engine::start(config);
     engine.request(Intent::SignIn { server, user, ticket }).await?;
-    engine.request(Intent::EnterRoom { room, camera: true }).await?;
+    engine.request(Intent::EnterRoom { room, camera: true, key: None }).await?;
     let mut snapshots = engine.snapshots();
     snapshots.wait_for(|snapshot| matches!(snapshot.stage, Stage::Live(_))).await?;
     println!("in");
