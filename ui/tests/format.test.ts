@@ -14,6 +14,7 @@ describe('numbers as people read them', () => {
   ])('%d s is %s on the timer', (seconds, text) => expect(elapsed(seconds)).toBe(text));
 
   it.each([
+    [0.4, 'less than a second'],
     [1, '1 second'],
     [59, '59 seconds'],
     [60, '1 minute'],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { EndedView, EndReasonView } from '../src/bindings';
-import { ended, personLabel, sentence } from '../src/lib/words';
+import { ended, personLabel, sentence, wasMissed } from '../src/lib/words';
 import { person } from '../src/gallery/states';
 
 const call = (reason: EndReasonView, by: string, seconds: number | null): EndedView => ({
@@ -28,6 +28,8 @@ describe('why it is over', () => {
     ['otherDeviceAccepted', 'alice', null, 'Answered on another device'],
     ['otherDeviceReject', 'alice', null, 'Declined on another device'],
     ['endByServer', '', 60, 'The server ended the call'],
+    ['endByServer', 'alice', 60, 'The server ended the call'],
+    ['endByServer', 'bob', 60, 'bob was removed from the call'],
     ['unknown', '', null, 'Call ended'],
   ])('%s by %s after %s s: %s', (reason, by, seconds, headline) => {
     expect(ended(call(reason, by, seconds), 'alice').headline).toBe(headline);
@@ -36,6 +38,18 @@ describe('why it is over', () => {
   it('says how long a call was only where it began', () => {
     expect(ended(call('hangup', 'bob', 257), 'alice').text).toMatch(/^The call lasted 4 minutes\./);
     expect(ended(call('reject', 'bob', null), 'alice').text).toBe('');
+  });
+
+  it.each<[EndReasonView, string, number | null, boolean]>([
+    ['noResponse', 'alice', null, true],
+    ['noResponse', 'bob', null, false],
+    ['canceled', 'bob', null, true],
+    ['canceled', 'alice', null, false],
+    ['reject', 'alice', null, true],
+    ['reject', 'bob', null, false],
+    ['hangup', 'alice', 60, false],
+  ])('%s by %s after %s s is to be called back: %s', (reason, by, seconds, missed) => {
+    expect(wasMissed(call(reason, by, seconds), 'alice')).toBe(missed);
   });
 
   it('tells removal from dismissal by word and weight', () => {

@@ -89,6 +89,14 @@ pub struct Config {
     pub admin_rate: u32,
     /// Rooms are entered with a PrivateMapKey only.
     pub require_map_key: bool,
+    /// Receivers of LiveKit's webhooks.
+    pub webhook_urls: Vec<url::Url>,
+    /// Name of the API key that signs them, one of `api_keys`.
+    pub webhook_api_key: Option<String>,
+    /// Receivers of TRTC's event callbacks.
+    pub callback_urls: Vec<url::Url>,
+    /// Signs the callbacks; they are not signed where it is absent.
+    pub callback_key: Option<String>,
     /// What the embedded rooms allow.
     pub rules: RoomRules,
     /// How often clients are pinged.
@@ -112,6 +120,10 @@ impl Default for Config {
             admin_keys: Vec::new(),
             admin_rate: DEFAULT_RATE,
             require_map_key: false,
+            webhook_urls: Vec::new(),
+            webhook_api_key: None,
+            callback_urls: Vec::new(),
+            callback_key: None,
             rules: RoomRules::default(),
             heartbeat: Duration::from_secs(10),
         }
@@ -322,6 +334,21 @@ mod tests {
     }
 
     #[test]
+    fn receivers_come_as_lists_and_their_key_stays_hidden() {
+        let file =
+            "webhook-url = [\"http://a/x\", \"https://b\"]\ncallback-url = \"http://c\"\ncallback-key = \"k123456\"\n";
+        let file = Layer::from_toml(file).unwrap();
+        assert!(!format!("{file:?}").contains("k123456"));
+        let env =
+            Layer::from_env(|name| (name == "AHOY_CALLBACK_URL").then(|| "http://d,http://e".to_owned())).unwrap();
+        let config = env.over(file).finish();
+        let hosts = |urls: &[url::Url]| urls.iter().filter_map(|url| url.host_str()).collect::<Vec<_>>().join(" ");
+        assert_eq!((hosts(&config.webhook_urls), hosts(&config.callback_urls)), ("a b".to_owned(), "d e".to_owned()));
+        assert_eq!(config.callback_key.as_deref(), Some("k123456"));
+        assert!(!format!("{config:?}").contains("k123456"));
+    }
+
+    #[test]
     fn admin_keys_come_as_a_list_in_every_place() {
         let env = Layer::from_env(|name| (name == "AHOY_ADMIN_KEY").then(|| "a:secret-of-a, b:secret-of-b".to_owned()));
         let file = Layer::from_toml("admin-key = [\"a:secret-of-a\", \"b:secret-of-b\"]\nadmin-rate = 50\n").unwrap();
@@ -368,6 +395,11 @@ mod tests {
             ("admin-rate = 0", "line 1, key \"admin-rate\""),
             ("require-map-key = \"perhaps\"", "line 1, key \"require-map-key\""),
             ("require-map-key = 1", "line 1, key \"require-map-key\""),
+            ("webhook-url = \"localhost\"", "line 1, key \"webhook-url\""),
+            ("webhook-url = [\"http://a\", 5]", "line 1, key \"webhook-url\""),
+            ("webhook-api-key = \"\"", "line 1, key \"webhook-api-key\""),
+            ("callback-url = \"file:///x\"", "line 1, key \"callback-url\""),
+            ("callback-key = \"no-dashes\"", "line 1, key \"callback-key\""),
             ("rooms = \"zoom\"", "line 1, key \"rooms\""),
             ("livekit-url = \"127.0.0.1:7880\"", "line 1, key \"livekit-url\""),
             ("room-limit = -1", "line 1, key \"room-limit\""),

@@ -3,6 +3,7 @@
 pub mod admin_keys;
 pub mod audit;
 pub mod config;
+mod notify;
 mod plane;
 mod private;
 pub mod records;

@@ -193,6 +193,22 @@ pub enum RoomEvent {
     },
 }
 
+impl RoomEvent {
+    /// The room's name on the wire.
+    #[must_use]
+    pub fn room(&self) -> &str {
+        match self {
+            Self::Started { room, .. }
+            | Self::Joined { room, .. }
+            | Self::Left { room, .. }
+            | Self::Published { room, .. }
+            | Self::Unpublished { room, .. }
+            | Self::Muted { room, .. }
+            | Self::Finished { room, .. } => room,
+        }
+    }
+}
+
 /// Why somebody is out of a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeftWhy {

@@ -3,6 +3,7 @@
 use crate::admin_keys::AdminKeys;
 use crate::audit::{Audit, room_service};
 use crate::config::{Config, RoomsKind};
+use crate::notify::{self, Notifier};
 use crate::plane::{Plane, socket};
 use crate::records::Records;
 use crate::rooms::{Carrier, Rooms};
@@ -38,6 +39,7 @@ pub struct Server {
     ticket_key: Arc<TicketKey>,
     tokens: Arc<Tokens>,
     carrier: Box<dyn Carrier>,
+    notifier: Option<Notifier>,
     plane: Plane,
     records: Records,
     stop: watch::Sender<bool>,
@@ -62,6 +64,7 @@ impl Server {
         F: FnOnce(Config, Arc<Tokens>) -> C,
         C: Future<Output = Result<Box<dyn Carrier>>>,
     {
+        notify::check(&config)?;
         let secrets = Secrets::load(&config.data_dir)?;
         let store = Store::open(&config.data_dir)?;
         let audit = Audit::open(&config.data_dir)?;
@@ -74,6 +77,7 @@ impl Server {
             .with_context(|| format!("cannot listen on {} (HTTP and WebSocket)", config.listen))?;
         let http_addr = listener.local_addr()?;
         let carrier = make(config.clone(), Arc::clone(&tokens)).await?;
+        let notifier = Notifier::start(&config, carrier.rooms().events())?;
         let records = Records::start(&config.data_dir, carrier.rooms())?;
         let (stop, stopped) = watch::channel(false);
         let settings = Settings { heartbeat: config.heartbeat, map_key_required: config.require_map_key };
@@ -113,6 +117,7 @@ impl Server {
             ticket_key,
             tokens,
             carrier,
+            notifier,
             plane,
             records,
             stop,
@@ -175,6 +180,9 @@ impl Server {
         }
         self.plane.join().await;
         self.carrier.shutdown().await;
+        if let Some(notifier) = self.notifier.take() {
+            notifier.finish().await;
+        }
         self.records.shutdown().await;
         self.tokens.close();
     }

@@ -3,10 +3,9 @@
 
 mod common;
 
-use common::{Client, PATIENCE};
-use futures_util::{SinkExt as _, StreamExt as _};
+use common::Client;
+use common::signal::{Socket, ask, closed, joined, knock, leave, told};
 use livekit_protocol as proto;
-use prost::Message as _;
 use proto::signal_request::Message as Asked;
 use proto::signal_response::Message as Told;
 use protocol::{Privileges, RoomId, UserId};
@@ -14,10 +13,6 @@ use serde_json::json;
 use server::{Config, Server};
 use std::path::Path;
 use std::time::Duration;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
-
-type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
 
 async fn guarded(dir: &Path) -> Server {
     Server::start(Config { data_dir: dir.to_owned(), require_map_key: true, ..Config::default() }).await.unwrap()
@@ -35,40 +30,6 @@ async fn token(server: &Server, name: &str, bits: u32) -> String {
     let key = server.mint_map_key(&user, &RoomId::number(7).unwrap(), Privileges(bits), Duration::from_secs(60));
     client.request(1, "enterRoom", json!({"roomId": {"intRoomId": 7}, "privateMapKey": key})).await;
     client.reply(1).await["access"]["token"].as_str().unwrap().to_owned()
-}
-
-async fn knock(server: &Server, token: &str) -> Socket {
-    let url = format!("ws://{}/rtc?access_token={token}&protocol=16", server.http_addr());
-    tokio_tungstenite::connect_async(url).await.unwrap().0
-}
-
-async fn ask(socket: &mut Socket, asked: Asked) {
-    let request = proto::SignalRequest { message: Some(asked) };
-    socket.send(Message::binary(request.encode_to_vec())).await.unwrap();
-}
-
-/// The next message that is wanted.
-async fn told<T>(socket: &mut Socket, wanted: impl Fn(Told) -> Option<T>) -> T {
-    let read = async {
-        loop {
-            if let Message::Binary(bytes) = socket.next().await.unwrap().unwrap() {
-                let response = proto::SignalResponse::decode(bytes).unwrap();
-                if let Some(found) = response.message.and_then(&wanted) {
-                    return found;
-                }
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, read).await.unwrap()
-}
-
-async fn joined(socket: &mut Socket) -> proto::JoinResponse {
-    told(socket, |message| match message {
-        Told::Join(join) => Some(join),
-        Told::Leave(leave) => panic!("refused: {leave:?}"),
-        _ => None,
-    })
-    .await
 }
 
 /// The sentence of the refusal, or nothing where the track may be published.
@@ -96,10 +57,10 @@ async fn each_bit_to_send_lets_its_own_sources_through() {
         (64, Source::ScreenShareAudio, Type::Audio, "(-102015)"),
     ];
     for (bit, source, kind, code) in cases {
-        let mut with = knock(&server, &token(&server, "with", 1 + 2 + bit).await).await;
+        let mut with = knock(server.http_addr(), &token(&server, "with", 1 + 2 + bit).await).await;
         joined(&mut with).await;
         assert_eq!(publish(&mut with, source, kind).await, None);
-        let mut without = knock(&server, &token(&server, "without", 255 - bit).await).await;
+        let mut without = knock(server.http_addr(), &token(&server, "without", 255 - bit).await).await;
         joined(&mut without).await;
         let refusal = publish(&mut without, source, kind).await.unwrap();
         assert!(refusal.ends_with(code), "{refusal}");
@@ -113,7 +74,7 @@ async fn nobody_sees_what_a_key_withholds_and_clients_are_told_what_they_may() {
     let server = guarded(dir.path()).await;
     for (bits, subscribes) in [(255, true), (1 + 42, true), (1 + 2 + 8, true), (1 + 2 + 128, true), (1 + 2 + 4, false)]
     {
-        let mut socket = knock(&server, &token(&server, "alice", bits).await).await;
+        let mut socket = knock(server.http_addr(), &token(&server, "alice", bits).await).await;
         let me = joined(&mut socket).await.participant.unwrap();
         assert!(me.attributes.is_empty());
         assert_eq!(me.permission.unwrap().can_subscribe, subscribes, "{bits}");
@@ -125,22 +86,21 @@ async fn nobody_sees_what_a_key_withholds_and_clients_are_told_what_they_may() {
 async fn a_token_that_may_not_make_the_room_does_not_make_it_later_either() {
     let dir = tempfile::tempdir().unwrap();
     let server = guarded(dir.path()).await;
-    let mut maker = knock(&server, &token(&server, "maker", 255).await).await;
+    let mut maker = knock(server.http_addr(), &token(&server, "maker", 255).await).await;
     joined(&mut maker).await;
     // Handed out while the room is there, twice.
     let (early, late) = (token(&server, "early", 255 - 1).await, token(&server, "late", 255 - 1).await);
-    let mut early = knock(&server, &early).await;
+    let mut early = knock(server.http_addr(), &early).await;
     joined(&mut early).await;
     for socket in [&mut maker, &mut early] {
-        ask(socket, Asked::Leave(proto::LeaveRequest::default())).await;
-        while socket.next().await.is_some_and(|message| message.is_ok()) {}
+        leave(socket).await;
+        closed(socket).await;
     }
-    let mut socket = knock(&server, &late).await;
-    let refused = told(&mut socket, |message| match message {
-        Told::Join(_) => Some(false),
-        Told::Leave(leave) => Some(leave.reason() == proto::DisconnectReason::JoinFailure),
-        _ => None,
-    });
-    assert!(refused.await, "the room is gone, and this token makes none");
+    let door = format!("{}/rtc", server.http_addr());
+    let socket = tokio_tungstenite::connect_async(format!("ws://{door}?access_token={late}")).await;
+    assert!(socket.is_err(), "the room is gone, and this token makes none");
+    let answer = reqwest::get(format!("http://{door}/validate?access_token={late}")).await.unwrap();
+    assert_eq!(answer.status(), 403);
+    assert!(answer.text().await.unwrap().contains("-102010"));
     server.shutdown().await;
 }

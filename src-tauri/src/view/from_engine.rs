@@ -9,6 +9,12 @@ use std::time::SystemTime;
 
 /// TRTC's code for a parameter that is not what it should be (TUICallKit -1202).
 const BAD_PARAMETER: i32 = -1202;
+/// TRTC's codes for rooms that cannot be: the number, a character of the name, the length of the name.
+const ROOM_NUMBER: i32 = -3318;
+const ROOM_CHARACTER: i32 = -100_014;
+const ROOM_LENGTH: i32 = -102_030;
+/// Longest name of a room, bytes (TRTC 3.1).
+const ROOM_NAME_LIMIT: usize = 64;
 
 fn text(ids: &[UserId]) -> Vec<String> {
     ids.iter().map(ToString::to_string).collect()
@@ -278,11 +284,14 @@ impl TryFrom<RoomChoice> for RoomId {
     type Error = Refusal;
 
     fn try_from(room: RoomChoice) -> Result<Self, Refusal> {
-        match room {
-            RoomChoice::Number { number } => Self::number(number),
-            RoomChoice::Text { text } => Self::text(text),
-        }
-        .map_err(Refusal::bad_parameter)
+        let (code, room) = match room {
+            RoomChoice::Number { number } => (ROOM_NUMBER, Self::number(number)),
+            RoomChoice::Text { text } if (1..=ROOM_NAME_LIMIT).contains(&text.len()) => {
+                (ROOM_CHARACTER, Self::text(text))
+            }
+            RoomChoice::Text { text } => (ROOM_LENGTH, Self::text(text)),
+        };
+        room.map_err(|error| Refusal { code, message: error.to_string() })
     }
 }
 
@@ -312,5 +321,22 @@ impl From<&api::Reported> for EngineEvent {
         let json = serde_json::to_value(&reported.event).unwrap_or_default();
         let name = json.get("event").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
         Self { at: epoch_ms(reported.at), name, json: json.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rooms_that_cannot_be_are_refused_with_the_documented_codes() {
+        let code = |room: RoomChoice| RoomId::try_from(room).expect_err("no room").code;
+        let text = |text: &str| RoomChoice::Text { text: text.to_owned() };
+        assert_eq!(code(RoomChoice::Number { number: 0 }), -3318);
+        assert_eq!(code(text("no/slash")), -100_014);
+        assert_eq!(code(text(&"x".repeat(65))), -102_030);
+        assert_eq!(code(text("")), -102_030);
+        let named = RoomId::try_from(text("123")).expect("a name");
+        assert_ne!(named, RoomId::try_from(RoomChoice::Number { number: 123 }).expect("a number"));
     }
 }

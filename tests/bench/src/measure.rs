@@ -1,5 +1,6 @@
 //! What is measured; each module prints one table.
 
+pub mod admin;
 pub mod ear;
 pub mod join;
 pub mod load;

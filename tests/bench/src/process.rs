@@ -1,16 +1,20 @@
 //! A child process that ends with its owner.
 
 use anyhow::{Context, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// A program of this workspace, built beside the running one.
+/// A program of this workspace, built beside the running one; tests lie one folder deeper.
 pub fn program(name: &str) -> Result<PathBuf> {
     let here = std::env::current_exe().context("the running program has a path")?;
     let path = here.with_file_name(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    anyhow::ensure!(path.exists(), "{} is not built", path.display());
-    Ok(path)
+    let above = path.parent().and_then(Path::parent).map(|folder| folder.join(path.file_name().unwrap_or_default()));
+    [Some(path.clone()), above]
+        .into_iter()
+        .flatten()
+        .find(|path| path.is_file())
+        .with_context(|| format!("{} is not built", path.display()))
 }
 
 /// A running child; killed when dropped.

@@ -3,7 +3,7 @@
 Usage: peer.py URL TOKEN one|two [h264|vp8|vp9|av1|none] [TONE_HZ]
 
 Writes one JSON object a line. Reads commands on standard input: `data TEXT`, `lossy TEXT`, `whisper IDENTITY TEXT`, `mute`,
-`unmute`, `name TEXT`, `metadata TEXT`, `attributes JSON`, `subscribe`, `unsubscribe` (from everything there is), `cut` (the
+`unmute`, `share` and `unshare` (a screen), `name TEXT`, `metadata TEXT`, `attributes JSON`, `subscribe`, `unsubscribe` (from everything there is), `cut` (the
 signal socket breaks and is resumed), `full` (everything breaks, and the client joins anew), `again TOKEN` (leaves and joins
 anew, receiving only), `leave`.
 """
@@ -216,6 +216,7 @@ async def main():
     async def commands():
         nonlocal room
         global rejoining
+        shared = None
         reader = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         while line := (await reader.readline()).decode().strip():
@@ -242,6 +243,12 @@ async def main():
                 microphone.mute()
             elif verb == "unmute":
                 microphone.unmute()
+            elif verb == "share":
+                screen = rtc.LocalVideoTrack.create_video_track("screen", rtc.VideoSource(WIDTH, HEIGHT))
+                options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_SCREENSHARE, simulcast=False)
+                shared = await room.local_participant.publish_track(screen, options)
+            elif verb == "unshare":
+                await room.local_participant.unpublish_track(shared.sid)
             elif verb == "cut":
                 await room.simulate_scenario(rtc.SimulateScenarioKind.SIMULATE_SIGNAL_RECONNECT)
             elif verb == "full":

@@ -13,11 +13,16 @@ use std::time::{Duration, Instant};
 const WATCH_TILES: &str = r#"
     const seen = (window.__tiles ??= []);
     const note = () => {
-      for (const tile of document.querySelectorAll('[data-testid^="tile-"][data-state]')) {
+      for (const tile of document.querySelectorAll('[role="group"][data-testid^="tile-"]')) {
         const says = `${tile.dataset.testid} ${tile.dataset.state} ${tile.querySelector('.note, .over')?.textContent.trim() ?? ''}`;
         if (says !== seen.findLast((other) => other.startsWith(`${tile.dataset.testid} `))) seen.push(says);
       }
     };
+    const told = (window.__qualities ??= []);
+    const rate = () => {
+      for (const badge of document.querySelectorAll('[data-quality]')) told.push(`${badge.dataset.testid} ${badge.dataset.quality}`);
+    };
+    new MutationObserver(rate).observe(document.body, { subtree: true, attributes: true, attributeFilter: ['data-quality'] });
     new MutationObserver(note).observe(document.body, { subtree: true, childList: true, attributes: true });
     note();
     return true;
@@ -278,14 +283,41 @@ impl<'m> Window<'m> {
         Ok(())
     }
 
-    /// Keeps a picture of the window, for people; its name begins with the user's.
-    pub fn photograph(&self, moment: &str) -> Result<PathBuf> {
+    /// Keeps a picture of the window, for people, once it has drawn what it has to show.
+    pub async fn photograph(&self, moment: &str) -> Result<PathBuf> {
+        self.ask(
+            "window.__drawn = false; requestAnimationFrame(() => requestAnimationFrame(() => (window.__drawn = true)))",
+        )
+        .await?;
+        // Rings and pulses go on for ever; what comes or goes comes to an end.
+        self.until(
+            "drawn window",
+            "return window.__drawn && document.getAnimations().every(
+               (it) => it.playState !== 'running' || it.effect.getComputedTiming().iterations === Infinity)",
+        )
+        .await?;
+        self.photograph_now(moment)
+    }
+
+    fn photograph_now(&self, moment: &str) -> Result<PathBuf> {
         let file = gallery().join(format!("{moment}-{}.png", self.user()));
         tokio::task::block_in_place(|| self.machine.photograph(&file))?;
         Ok(file)
     }
 
-    /// Events that the engine has reported so far, by their documented names.
+    /// Waits until the engine has reported an event by its documented name.
+    pub async fn reports(&self, event: &str) -> Result<()> {
+        let until = Instant::now() + PATIENCE;
+        while !self.events().iter().any(|line| line["event"] == event) {
+            if Instant::now() > until {
+                bail!(self.complaint(event).await);
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        Ok(())
+    }
+
+    /// Events that the engine has reported so far.
     #[must_use]
     pub fn events(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(events(self.machine)).unwrap_or_default();
@@ -303,7 +335,7 @@ impl<'m> Window<'m> {
             Ok(shown) => shown.as_str().unwrap_or_default().to_owned(),
             Err(error) => format!("nothing ({error:#})"),
         };
-        let picture = match self.photograph("failed") {
+        let picture = match self.photograph_now("failed") {
             Ok(file) => file.display().to_string(),
             Err(error) => format!("{error:#}"),
         };

@@ -14,10 +14,11 @@ export function remaining(seconds: number): string {
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, '0')}`;
 }
 
-/** `12 seconds`, `1 minute`, `31 minutes`, `1 hour 5 minutes`: as part of a sentence. */
+/** `less than a second`, `12 seconds`, `1 minute`, `31 minutes`, `1 hour 5 minutes`: as part of a sentence. */
 export function duration(seconds: number): string {
   const count = (n: number, unit: string) => `${n} ${unit}${n === 1 ? '' : 's'}`;
   const whole = Math.max(0, Math.round(seconds));
+  if (whole === 0) return 'less than a second';
   if (whole < 60) return count(whole, 'second');
   const minutes = Math.floor(whole / 60);
   if (minutes < 60) return count(minutes, 'minute');

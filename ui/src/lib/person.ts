@@ -16,6 +16,8 @@ export const AVATAR_COLORS = [
 export function avatarColor(user: string): string {
   let hash = 2166136261;
   for (const char of user) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 16777619) >>> 0;
+  // Folded: the last bits alone hardly differ between short names.
+  hash = (hash ^ (hash >>> 16)) >>> 0;
   return AVATAR_COLORS[hash % AVATAR_COLORS.length] ?? AVATAR_COLORS[0];
 }
 

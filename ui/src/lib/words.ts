@@ -107,10 +107,16 @@ function callHeadline(reason: EndReasonView, by: string, others: string[], me: s
     case 'otherDeviceReject':
       return 'Declined on another device';
     case 'endByServer':
-      return 'The server ended the call';
+      return by === me || by === '' ? 'The server ended the call' : `${by} was removed from the call`;
     case 'unknown':
       return 'Call ended';
   }
+}
+
+/** Whether this user was called and did not talk: then calling is calling back. */
+export function wasMissed(view: EndedView, me: string): boolean {
+  if (view.kind !== 'call' || view.seconds !== null) return false;
+  return view.reason === 'canceled' ? view.by !== me : view.by === me && view.reason !== 'offline';
 }
 
 /** A refusal's message, ending like a sentence. */

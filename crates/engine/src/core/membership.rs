@@ -54,8 +54,8 @@ pub(super) struct Remote {
     pub(super) server_level: u8,
     pub(super) quality: Option<NetworkQuality>,
     pub(super) figures: ShownFigures,
-    /// Packets and losses at the last rating.
-    rated: (u64, i64),
+    /// Voice or picture should have arrived at the last rating.
+    due: bool,
     /// What came by streams that are over.
     past: RemoteReport,
 }
@@ -225,23 +225,23 @@ impl Membership {
         let trip = figures.round_trip.unwrap_or(0.0) as f32 * 1000.0;
         let (mut received, mut lost) = (0, 0);
         for remote in self.remotes.values_mut() {
+            // Over the streams of now: one that is over takes nothing away from the others.
             let streams = || remote.streams.iter().filter_map(|s| figures.inbound.get(&s.ssrc));
-            let packets: u64 = streams().map(|s| s.packets).sum();
-            let missed: i64 = streams().map(|s| s.lost).sum();
-            let bytes: u64 = streams().map(|s| s.bytes).sum();
-            let before: u64 =
-                remote.streams.iter().filter_map(|s| self.previous.0.inbound.get(&s.ssrc)).map(|s| s.bytes).sum();
+            let before = || remote.streams.iter().filter_map(|s| self.previous.0.inbound.get(&s.ssrc));
+            let packets = |s: &crate::room::StreamFigures| s.packets;
+            let came = streams().map(packets).sum::<u64>().saturating_sub(before().map(packets).sum());
+            let gone = streams().map(|s| s.lost).sum::<i64>() - before().map(|s| s.lost).sum::<i64>();
+            let gone = gone.max(0) as u64;
+            let bytes = streams().map(|s| s.bytes).sum::<u64>().saturating_sub(before().map(|s| s.bytes).sum());
             let jitter = streams().map(|s| s.jitter).fold(0.0, f64::max) as f32 * 1000.0;
-            let came = packets.saturating_sub(remote.rated.0);
-            let gone = (missed - remote.rated.1).max(0) as u64;
-            remote.rated = (packets, missed);
             (received, lost) = (received + came, lost + gone);
             let loss = share(gone, came);
-            let bits_per_second = (bytes.saturating_sub(before) as f32 * 8.0 / seconds) as u32;
+            let bits_per_second = (bytes as f32 * 8.0 / seconds) as u32;
             remote.figures = ShownFigures { loss, round_trip_ms: trip, jitter_ms: jitter, bits_per_second };
-            let due = remote.voice || remote.picture;
-            let own = match (came, due) {
-                (0, true) if remote.present => NetworkQuality::Down,
+            // What has only just begun may still be on its way.
+            let was_due = std::mem::replace(&mut remote.due, remote.present && (remote.voice || remote.picture));
+            let own = match (came, remote.due) {
+                (0, true) if was_due => NetworkQuality::Down,
                 (0, _) => NetworkQuality::Unknown,
                 (_, _) => crate::quality::rate(loss, trip, jitter),
             };

@@ -2,6 +2,7 @@
 
 use super::Room;
 use super::ids::{Kind, MemberId, TrackId};
+use super::permission::may_publish;
 use super::track::kind_of;
 use livekit_protocol as proto;
 use proto::signal_response::Message;
@@ -10,8 +11,7 @@ use protocol::{Code, Privileges};
 
 /// Whether a permission covers an announced track. Where sources are named, a track has to be what its source says.
 pub(super) fn may_send(permission: &proto::ParticipantPermission, request: &proto::AddTrackRequest) -> bool {
-    let sources = &permission.can_publish_sources;
-    permission.can_publish && (sources.is_empty() || (sources.contains(&request.source) && is_honest(request)))
+    may_publish(permission, request.source) && (permission.can_publish_sources.is_empty() || is_honest(request))
 }
 
 fn is_honest(request: &proto::AddTrackRequest) -> bool {

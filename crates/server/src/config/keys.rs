@@ -176,6 +176,37 @@ pub const KEYS: &[Key] = &[
         set: |config, text| set(&mut config.rules.remote_unmute, switch(text)),
     },
     Key {
+        name: "webhook-url",
+        form: Form::List,
+        value: "URL",
+        help: "Is told by LiveKit's webhooks what happens in rooms; repeatable",
+        set: |config, text| push(&mut config.webhook_urls, web_address(text)),
+    },
+    Key {
+        name: "webhook-api-key",
+        form: Form::Text,
+        value: "KEY",
+        help: "Name of the --api-key that signs webhooks",
+        set: |config, text| {
+            let name = Some(text.to_owned()).filter(|name| !name.is_empty());
+            set(&mut config.webhook_api_key, name.map(Some).ok_or("the name of an API key is needed"))
+        },
+    },
+    Key {
+        name: "callback-url",
+        form: Form::List,
+        value: "URL",
+        help: "Is told by TRTC's event callbacks what happens in rooms; repeatable",
+        set: |config, text| push(&mut config.callback_urls, web_address(text)),
+    },
+    Key {
+        name: "callback-key",
+        form: Form::Text,
+        value: "SECRET",
+        help: "Signs event callbacks [default: they are not signed]",
+        set: |config, text| set(&mut config.callback_key, callback_key(text).map(Some)),
+    },
+    Key {
         name: "member-timeout",
         form: Form::Number,
         value: "SECS",
@@ -222,6 +253,14 @@ fn api_key(text: &str) -> Result<ApiKey, &'static str> {
         return Err("an API key is written KEY:SECRET, with a secret of 32 or more characters");
     }
     Ok(ApiKey { key: key.to_owned(), secret: secret.to_owned() })
+}
+
+/// As TRTC's console takes it.
+fn callback_key(text: &str) -> Result<String, &'static str> {
+    if !(1..=32).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err("a callback key has 1 to 32 letters and digits");
+    }
+    Ok(text.to_owned())
 }
 
 fn admin_key(text: &str) -> Result<AdminKey, &'static str> {

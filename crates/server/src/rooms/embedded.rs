@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinHandle;
 
 /// Who asked for what is about to happen; LiveKit's messages have no place for names.
 #[derive(Debug, Default)]
@@ -32,6 +33,8 @@ pub struct Embedded {
     tokens: Arc<Tokens>,
     events: broadcast::Sender<RoomEvent>,
     notes: Arc<Mutex<Notes>>,
+    /// The task that passes news on; taken by the shutdown, which waits for the last of them.
+    teller: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl From<Gone> for RoomsError {
@@ -45,8 +48,9 @@ impl Embedded {
     pub fn start(media: SocketAddr, rules: RoomRules, tokens: Arc<Tokens>) -> anyhow::Result<Self> {
         let (media, happened) = Media::start(media, rules)?;
         let (events, _) = broadcast::channel(EVENT_CAPACITY);
-        let embedded = Self { media, rules, tokens, events, notes: Arc::default() };
-        tokio::spawn(tell(happened, embedded.events.clone(), embedded.notes.clone()));
+        let embedded = Self { media, rules, tokens, events, notes: Arc::default(), teller: Arc::default() };
+        let teller = tokio::spawn(tell(happened, embedded.events.clone(), embedded.notes.clone()));
+        *embedded.teller.lock() = Some(teller);
         Ok(embedded)
     }
 
@@ -140,6 +144,11 @@ impl Carrier for Embedded {
     async fn shutdown(&self) {
         // An error: the worker is gone already.
         let _ = self.media.ask(|reply| Command::Shutdown { reply }).await;
+        let teller = self.teller.lock().take();
+        if let Some(teller) = teller {
+            // It ends with the worker, after everything was told.
+            let _ = teller.await;
+        }
     }
 }
 

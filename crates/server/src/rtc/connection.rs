@@ -46,6 +46,8 @@ pub(super) struct OutboxFull;
 
 pub(super) struct Connection {
     pub(super) rtc: Rtc,
+    /// Its user name fragment, by which others address it (ICE); an ICE restart makes another.
+    pub name: String,
     pub is_connected: bool,
     pub wakes_at: Instant,
     /// Where each incoming stream belongs.
@@ -70,8 +72,10 @@ impl Connection {
                 Err(error) => tracing::warn!(%error, "a media address cannot be announced"),
             }
         }
+        let name = rtc.direct_api().local_ice_credentials().ufrag;
         Self {
             rtc,
+            name,
             is_connected: false,
             wakes_at: now,
             sources: HashMap::new(),
@@ -160,6 +164,7 @@ impl Connection {
         let parsed = SdpOffer::from_sdp_string(&sdp::let_us_start(&offer.sdp))
             .map_err(|error| RtcError::RemoteSdp(error.to_string()))?;
         let answer = self.rtc.sdp_api().accept_offer(parsed)?;
+        self.name = self.rtc.direct_api().local_ice_credentials().ufrag;
         let (sdp, mid_to_track_id) = self.dress(&answer.to_sdp_string(), plans);
         Ok(proto::SessionDescription { r#type: "answer".into(), sdp, id: offer.id, mid_to_track_id })
     }

@@ -3,6 +3,7 @@
 use super::connection::{Connection, Role, sections};
 use super::net::Net;
 use super::route::Route;
+use super::stun::Addressee;
 use super::{RoomOptions, Session, SignalSink, ToSocket};
 use crate::config::RoomRules;
 use livekit_protocol as proto;
@@ -207,16 +208,23 @@ impl Host {
         self.settle(now, net);
     }
 
-    /// Whose connection a datagram is for.
+    /// Whose connection a datagram is for, by the name it bears and by what the connection says of it.
     pub fn owner_of(
         &self,
         now: Instant,
+        addressee: Addressee<'_>,
         source: SocketAddr,
         destination: SocketAddr,
         datagram: &[u8],
     ) -> Option<(MemberId, Role)> {
         let of_peer = |(member, peer): (&MemberId, &Peer)| {
-            let accepts = |entry: &(&Role, &Connection)| entry.1.accepts(now, source, destination, datagram);
+            let is_meant = |connection: &Connection| match addressee {
+                Addressee::Named(name) => connection.name == name,
+                Addressee::Unnamed => true,
+            };
+            let accepts = |(_, connection): &(&Role, &Connection)| {
+                is_meant(connection) && connection.accepts(now, source, destination, datagram)
+            };
             peer.connections.iter().find(accepts).map(|(role, _)| (*member, *role))
         };
         self.peers.iter().find_map(of_peer)

@@ -13,6 +13,7 @@ mod offers;
 mod route;
 mod sdp;
 mod settle;
+mod stun;
 mod worker;
 
 pub(crate) use host::unix_ms;

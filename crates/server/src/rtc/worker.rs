@@ -3,6 +3,7 @@
 use super::connection::Role;
 use super::host::Host;
 use super::net::Net;
+use super::stun;
 use super::{Command, Happened, RoomOptions};
 use crate::config::RoomRules;
 use anyhow::{Context, Result};
@@ -111,8 +112,9 @@ impl Worker {
         destination: SocketAddr,
         datagram: &[u8],
     ) -> Option<(String, MemberId, Role)> {
+        let addressee = stun::addressee(datagram)?;
         let found = self.rooms.iter().find_map(|(room, host)| {
-            let (member, role) = host.owner_of(now, source, destination, datagram)?;
+            let (member, role) = host.owner_of(now, addressee, source, destination, datagram)?;
             Some((room.clone(), member, role))
         })?;
         self.owners.insert(source, found.clone());

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that is surprised fails")]
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod signal;
+
 use async_trait::async_trait;
 use futures_util::{SinkExt as _, StreamExt as _};
 use livekit_protocol::ParticipantInfo;

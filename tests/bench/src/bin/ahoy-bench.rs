@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
-use tests_bench::measure::{ear, join, load, setup};
+use tests_bench::measure::{admin, ear, join, load, setup};
 
 /// Measures Ahoy on loopback.
 #[derive(Parser)]
@@ -28,6 +28,11 @@ enum What {
         #[arg(long, default_value_t = 20)]
         joins: usize,
     },
+    /// An administrator removes people; many calls in a row.
+    Admin {
+        #[arg(long, default_value_t = 50)]
+        rooms: usize,
+    },
     /// Mouth to ear.
     Ear,
     /// Processor and memory of a 720p call.
@@ -42,6 +47,7 @@ fn main() -> Result<()> {
     match options.what {
         Some(What::Setup { calls }) => setup::run(calls),
         Some(What::Join { joins }) => join::run(joins, &options.tools),
+        Some(What::Admin { rooms }) => admin::run(rooms),
         Some(What::Ear) => ear::run(),
         Some(What::Load { minutes }) => load::run(minutes),
         None => {
@@ -49,6 +55,7 @@ fn main() -> Result<()> {
             let all = [
                 ("setup", setup::run(20)),
                 ("join", join::run(20, &options.tools)),
+                ("admin", admin::run(50)),
                 ("ear", ear::run()),
                 ("load", load::run(10)),
             ];

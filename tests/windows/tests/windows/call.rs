@@ -20,8 +20,8 @@ async fn two_people_sign_in_ring_talk_and_hang_up() -> Result<()> {
     let voices = [alice.machine.speak()?, bob.machine.speak()?];
     step("both see each other move", async { tokio::try_join!(alice.watches("bob"), bob.watches("alice")) }).await?;
     step("meters, quality and timer", async { tokio::try_join!(facts(&alice, "bob"), facts(&bob, "alice")) }).await?;
-    alice.photograph("call")?;
-    bob.photograph("call")?;
+    alice.photograph("call").await?;
+    bob.photograph("call").await?;
     drop(voices);
     step("bob mutes and unmutes", muting(&alice, &bob)).await?;
     step("bob's camera goes off and on", camera(&alice, &bob)).await?;
@@ -32,7 +32,7 @@ async fn two_people_sign_in_ring_talk_and_hang_up() -> Result<()> {
 
 async fn sign_in(scene: &Scene, window: &Window<'_>) -> Result<()> {
     window.sees("signin-screen").await?;
-    window.photograph("sign-in")?;
+    window.photograph("sign-in").await?;
     window
         .write("signin-server", scene.house.url().as_str().trim_start_matches("http://").trim_end_matches('/'))
         .await?;
@@ -42,7 +42,7 @@ async fn sign_in(scene: &Scene, window: &Window<'_>) -> Result<()> {
     window.sees("start-screen").await?;
     ensure!(!window.machine.is_listened_to(), "nobody has called, and the microphone is open");
     window.reads("start-screen", "Camera and microphone are off. They start when you call or answer.").await?;
-    window.photograph("start").map(drop)
+    window.photograph("start").await.map(drop)
 }
 
 async fn dial(alice: &Window<'_>) -> Result<()> {
@@ -70,8 +70,8 @@ async fn ringing(alice: &Window<'_>, bob: &Window<'_>) -> Result<()> {
     alice
         .until("own preview", "return id('calling-preview')?.querySelector('canvas:not(.waiting)') !== undefined")
         .await?;
-    alice.photograph("ringing")?;
-    bob.photograph("incoming").map(drop)
+    alice.photograph("ringing").await?;
+    bob.photograph("incoming").await.map(drop)
 }
 
 async fn in_call(window: &Window<'_>, other: &str) -> Result<()> {
@@ -91,13 +91,15 @@ async fn facts(window: &Window<'_>, other: &str) -> Result<()> {
     let measured =
         format!("const q = id('tile-{other}-quality')?.dataset.quality; return q && q !== 'unknown' && q !== 'down'");
     window.until(&format!("quality of {other}"), &measured).await?;
+    let told = window.ask("return window.__qualities.join(', ')").await?.to_string();
+    ensure!(!told.contains(" down"), "{}: everything arrives, and the badges said {told}", window.user());
     window.click(&format!("tile-{other}-quality")).await?;
     for figure in ["Loss", "Round trip", "Jitter", "Receiving"] {
         window.reads(&format!("tile-{other}-figures"), figure).await?;
     }
     let received = format!("return /[1-9]\\d* kbit\\/s|Mbit\\/s/.test(id('tile-{other}-figures')?.innerText)");
     window.until("bit rate", &received).await?;
-    window.photograph("figures")?;
+    window.photograph("figures").await?;
     window.press(&format!("tile-{other}-quality"), '\u{E00C}').await?;
     window.loses(&format!("tile-{other}-figures")).await?;
     let first = window.text("call-timer").await?;
@@ -110,8 +112,8 @@ async fn muting(alice: &Window<'_>, bob: &Window<'_>) -> Result<()> {
     bob.shows("call-mic", "aria-pressed", "false").await?;
     bob.sees("tile-bob-muted").await?;
     alice.sees("tile-bob-muted").await?;
-    alice.photograph("other-muted")?;
-    bob.photograph("muted")?;
+    alice.photograph("other-muted").await?;
+    bob.photograph("muted").await?;
     // By the keyboard this time.
     bob.press("call-mic", 'd').await?;
     bob.shows("call-mic", "aria-pressed", "false").await?;
@@ -126,7 +128,7 @@ async fn camera(alice: &Window<'_>, bob: &Window<'_>) -> Result<()> {
     bob.shows("tile-bob", "data-camera", "false").await?;
     alice.shows("tile-bob", "data-camera", "false").await?;
     alice.reads("tile-bob", "Camera off").await?;
-    alice.photograph("camera-off")?;
+    alice.photograph("camera-off").await?;
     bob.click("call-camera").await?;
     bob.shows("call-camera", "aria-pressed", "true").await?;
     alice.watches("bob").await
@@ -138,7 +140,7 @@ async fn swap(alice: &Window<'_>) -> Result<()> {
     alice.click("own-view").await?;
     alice.until("own large picture", &large("alice")).await?;
     alice.watches("bob").await?;
-    alice.photograph("swapped")?;
+    alice.photograph("swapped").await?;
     alice.click("own-view").await?;
     alice.until("bob's large picture again", &large("bob")).await.map(drop)
 }
@@ -147,7 +149,7 @@ async fn menus(alice: &Window<'_>) -> Result<()> {
     alice.click("call-mic-menu").await?;
     alice.sees("menu-microphone-system").await?;
     alice.sees("menu-speaker-system").await?;
-    alice.photograph("device-menu")?;
+    alice.photograph("device-menu").await?;
     alice.press("menu-microphone-system", '\u{E00C}').await?;
     alice.loses("menu-microphone-system").await
 }
@@ -158,7 +160,7 @@ async fn hang_up(alice: &Window<'_>, bob: &Window<'_>) -> Result<()> {
         window.reads("ended-screen", words).await?;
         window.reads("ended-screen", "The call lasted").await?;
         devices_are_off(window, "ended-screen").await?;
-        window.photograph("ended")?;
+        window.photograph("ended").await?;
         back(window).await?;
     }
     let begun = alice.events().iter().filter(|event| event["event"] == "onCallBegin").count();

@@ -19,7 +19,7 @@ async fn closing_ends_the_call_properly_and_dying_is_noticed() -> Result<()> {
         bob.close().await?;
         alice.reads("ended-screen", "bob hung up").await?;
         ensure!(!bobs.is_listened_to(), "the app has ended, and the microphone is open");
-        alice.photograph("other-closed")?;
+        alice.photograph("other-closed").await?;
         back(&alice).await
     })
     .await?;
@@ -31,7 +31,7 @@ async fn closing_ends_the_call_properly_and_dying_is_noticed() -> Result<()> {
         bob.kill().await?;
         alice.reads("ended-screen", "bob lost the connection").await?;
         ensure!(began.elapsed() < MEMBER_TIMEOUT, "noticed only after {:?}", began.elapsed());
-        alice.photograph("other-died")?;
+        alice.photograph("other-died").await?;
         back(&alice).await
     })
     .await?;

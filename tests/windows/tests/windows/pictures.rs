@@ -16,7 +16,7 @@ async fn a_web_view_that_cannot_decode_gets_raw_pictures_in_the_same_call() -> R
         step(&format!("{} sees {other} by {mode}", window.user()), async {
             window.until(mode, &format!("return window.__ahoy?.mode === '{mode}'")).await?;
             window.watches(other).await?;
-            window.photograph(mode).map(drop)
+            window.photograph(mode).await.map(drop)
         })
         .await?;
     }

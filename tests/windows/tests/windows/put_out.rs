@@ -47,7 +47,7 @@ async fn removed(alice: &Window<'_>, bob: &Window<'_>) -> Result<()> {
     bob.reads("banner-removed", "You were removed from the room").await?;
     devices_are_off(bob, "banner-removed").await?;
     bob.until("way back that has the focus", "return document.activeElement?.dataset.testid === 'ended-back'").await?;
-    bob.photograph("removed")?;
+    bob.photograph("removed").await?;
     alice.tiles_were("bob", &["in", "left Removed"]).await?;
     alice.loses("tile-bob").await?;
     alice.sees("call-alone").await?;
@@ -60,7 +60,7 @@ async fn dismissed(alice: &Window<'_>, bob: &Window<'_>) -> Result<()> {
     for window in [alice, bob] {
         window.reads("banner-dismissed", "The room was dismissed").await?;
         devices_are_off(window, "banner-dismissed").await?;
-        window.photograph("dismissed")?;
+        window.photograph("dismissed").await?;
         back(window).await?;
     }
     Ok(())
@@ -74,10 +74,10 @@ async fn from_a_call(scene: &Scene, alice: &Window<'_>, bob: &Window<'_>) -> Res
     scene.house.remove(&room, "bob").await?;
     bob.reads("banner-removed", "You were removed from the room").await?;
     devices_are_off(bob, "banner-removed").await?;
-    bob.photograph("removed-from-call")?;
-    alice.sees("ended-screen").await?;
+    bob.photograph("removed-from-call").await?;
+    alice.reads("ended-screen", "bob was removed from the call").await?;
     devices_are_off(alice, "ended-screen").await?;
-    alice.photograph("other-removed-from-call")?;
+    alice.photograph("other-removed-from-call").await?;
     back(bob).await?;
     back(alice).await
 }

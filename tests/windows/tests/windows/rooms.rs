@@ -31,15 +31,15 @@ async fn together(alice: &Window<'_>, bob: &Window<'_>, room: &str) -> Result<()
     alice.reads("call-screen", room).await?;
     alice.sees("call-alone").await?;
     alice.reads("call-count", "1 person").await?;
-    alice.photograph("room-alone")?;
+    alice.photograph("room-alone").await?;
     enter(bob, room, "room-voice").await?;
     alice.reads("call-count", "2 people").await?;
     alice.shows("tile-bob", "data-state", "in").await?;
     alice.shows("tile-bob", "data-camera", "false").await?;
     alice.loses("call-alone").await?;
     bob.watches("alice").await?;
-    alice.photograph("room")?;
-    bob.photograph("room").map(drop)
+    alice.photograph("room").await?;
+    bob.photograph("room").await.map(drop)
 }
 
 async fn left_behind(alice: &Window<'_>, bob: &Window<'_>) -> Result<()> {
@@ -79,8 +79,8 @@ async fn refused(alice: &Window<'_>) -> Result<()> {
     alice.click("way-room").await?;
     alice.write("dial-room", "no/slash").await?;
     alice.click("room-voice").await?;
-    alice.sees("banner-refused").await?;
-    alice.photograph("room-refused")?;
+    alice.reads("banner-refused", "-100014").await?;
+    alice.photograph("room-refused").await?;
     alice.write("dial-room", "4294967295").await?;
     alice.click("room-voice").await?;
     alice.shows("dial-room", "aria-invalid", "true").await

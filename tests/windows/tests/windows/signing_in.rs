@@ -40,7 +40,7 @@ async fn try_with(window: &Window<'_>, server: &str, ticket: &str) -> Result<()>
 async fn missing(alice: &Window<'_>) -> Result<()> {
     alice.click("signin-submit").await?;
     alice.shows("signin-server", "aria-invalid", "true").await?;
-    alice.photograph("sign-in-missing").map(drop)
+    alice.photograph("sign-in-missing").await.map(drop)
 }
 
 async fn no_server(scene: &Scene, alice: &Window<'_>) -> Result<()> {
@@ -48,7 +48,7 @@ async fn no_server(scene: &Scene, alice: &Window<'_>) -> Result<()> {
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     try_with(alice, &format!("127.0.0.1:{port}"), &scene.ticket("alice")?).await?;
     alice.reads("signin-error", "The server cannot be reached").await?;
-    alice.photograph("sign-in-no-server").map(drop)
+    alice.photograph("sign-in-no-server").await.map(drop)
 }
 
 async fn damaged(scene: &Scene, alice: &Window<'_>) -> Result<()> {
@@ -59,7 +59,7 @@ async fn damaged(scene: &Scene, alice: &Window<'_>) -> Result<()> {
 async fn foreign(scene: &Scene, alice: &Window<'_>) -> Result<()> {
     try_with(alice, scene.house.url().as_str(), &scene.ticket("bob")?).await?;
     alice.reads("signin-error", "-70013").await?;
-    alice.photograph("sign-in-refused").map(drop)
+    alice.photograph("sign-in-refused").await.map(drop)
 }
 
 async fn right(scene: &Scene, window: &Window<'_>) -> Result<()> {
@@ -77,14 +77,14 @@ fn keeps_ticket(machine: &Machine) -> Result<bool> {
 async fn remembered(window: &Window<'_>, in_a_file: bool) -> Result<()> {
     window.reads("signin-remembered", &format!("Continue as {}", window.user())).await?;
     ensure!(window.has("signin-kept-in-file").await? == in_a_file, "{}: where is the ticket kept?", window.user());
-    window.photograph("sign-in-remembered")?;
+    window.photograph("sign-in-remembered").await?;
     window.click("signin-remembered").await?;
     window.sees("start-screen").await
 }
 
 async fn sign_out(alice: &Window<'_>) -> Result<()> {
     alice.click("rail-account").await?;
-    alice.photograph("account")?;
+    alice.photograph("account").await?;
     alice.click("account-signout").await?;
     alice.sees("signin-screen").await
 }
@@ -92,14 +92,14 @@ async fn sign_out(alice: &Window<'_>) -> Result<()> {
 async fn hosting(alice: &Window<'_>, bobs: &Machine) -> Result<()> {
     alice.click("signin-host").await?;
     alice.write("signin-user", "alice").await?;
-    alice.photograph("host")?;
+    alice.photograph("host").await?;
     alice.click("signin-submit").await?;
     alice.sees("start-screen").await?;
     alice.click("rail-invite").await?;
     alice.write("invite-user", "bob").await?;
     alice.click("invite-submit").await?;
     let invitation = alice.text("invite-result").await?;
-    alice.photograph("invite")?;
+    alice.photograph("invite").await?;
     alice.click("invite-close").await?;
     let word = |begin: &str| invitation.split_whitespace().find(|word| word.starts_with(begin)).map(str::to_owned);
     let server = word("http://").context("the invitation names the server")?;

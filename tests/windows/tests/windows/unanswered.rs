@@ -27,7 +27,7 @@ async fn ring(alice: &Window<'_>, bob: &Window<'_>, media: &str) -> Result<()> {
 async fn over(window: &Window<'_>, words: &str, picture: &str) -> Result<()> {
     window.reads("ended-screen", words).await?;
     devices_are_off(window, "ended-screen").await?;
-    window.photograph(picture)?;
+    window.photograph(picture).await?;
     back(window).await
 }
 
@@ -35,15 +35,15 @@ async fn unknown(alice: &Window<'_>) -> Result<()> {
     alice.write("dial-user", "zoe").await?;
     alice.click("dial-voice").await?;
     alice.reads("banner-refused", "-1202").await?;
-    alice.photograph("refused")?;
+    alice.photograph("refused").await?;
     alice.click("banner-refused-close").await?;
     alice.loses("banner-refused").await
 }
 
 async fn declined(alice: &Window<'_>, bob: &Window<'_>) -> Result<()> {
     ring(alice, bob, "voice").await?;
-    bob.photograph("incoming-voice")?;
-    alice.photograph("ringing-voice")?;
+    bob.photograph("incoming-voice").await?;
+    alice.photograph("ringing-voice").await?;
     bob.click("incoming-decline").await?;
     over(bob, "You declined", "declined").await?;
     alice.reads("ended-screen", "bob declined").await?;
@@ -62,7 +62,7 @@ async fn from_the_bar(alice: &Window<'_>, bob: &Window<'_>) -> Result<()> {
     ring(alice, bob, "video").await?;
     bob.click("incoming-minimise").await?;
     bob.sees("incoming-bar").await?;
-    bob.photograph("incoming-bar")?;
+    bob.photograph("incoming-bar").await?;
     bob.click("incoming-bar-open").await?;
     bob.sees("incoming-dialog").await?;
     bob.click("incoming-minimise").await?;
@@ -88,7 +88,7 @@ async fn voice_only(alice: &Window<'_>, bob: &Window<'_>) -> Result<()> {
     bob.shows("tile-bob", "data-camera", "false").await?;
     alice.shows("tile-bob", "data-state", "in").await?;
     alice.shows("tile-bob", "data-camera", "false").await?;
-    alice.photograph("voice-only")?;
+    alice.photograph("voice-only").await?;
     alice.click("call-hangup").await?;
     over(alice, "Call ended", "ended").await?;
     over(bob, "alice hung up", "ended").await

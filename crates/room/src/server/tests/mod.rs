@@ -8,6 +8,7 @@ mod life;
 mod limits;
 mod media;
 mod outside;
+mod races;
 mod random;
 mod rights;
 
@@ -27,6 +28,10 @@ struct World {
     settings: BTreeMap<(TrackId, MemberId), Settings>,
     removed: BTreeSet<MemberId>,
     happened: Vec<Happening>,
+    /// Everything that came out, in order.
+    log: Vec<Output>,
+    /// Everybody who ever entered, with their sids.
+    entered: Vec<(MemberId, String)>,
     /// Whose token is to be renewed, and to say what.
     granted: Vec<(MemberId, Joining)>,
     keyframes: Vec<TrackId>,
@@ -68,6 +73,8 @@ impl World {
             settings: BTreeMap::new(),
             removed: BTreeSet::new(),
             happened: Vec::new(),
+            log: Vec::new(),
+            entered: Vec::new(),
             granted: Vec::new(),
             keyframes: Vec::new(),
             data: Vec::new(),
@@ -81,11 +88,17 @@ impl World {
     }
 
     fn join_as(&mut self, joining: Joining) -> MemberId {
-        let member = self.room.handle_join(self.now, joining).expect("the room is open");
+        let member = self.try_join(joining).expect("the room is open");
         self.drain();
         self.room.handle_connected(self.now, member);
         self.drain();
         member
+    }
+
+    fn try_join(&mut self, joining: Joining) -> Result<MemberId, JoinRefused> {
+        let member = self.room.handle_join(self.now, joining)?;
+        self.entered.push((member, self.room.sid_of(member).expect("in").to_owned()));
+        Ok(member)
     }
 
     fn ask(&mut self, member: MemberId, asked: Asked) {
@@ -174,6 +187,7 @@ impl World {
 
     fn drain(&mut self) {
         while let Some(output) = self.room.poll_output() {
+            self.log.push(output.clone());
             match output {
                 Output::Signal { to, message } => {
                     assert!(!self.removed.contains(&to), "told after leaving: {message:?}");
