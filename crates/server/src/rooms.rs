@@ -79,7 +79,7 @@ pub async fn start_configured(config: Config, tokens: Arc<Tokens>) -> anyhow::Re
         RoomsKind::LiveKit => {
             let url = config.livekit_url.context("rooms on LiveKit need its address (livekit-url)")?;
             let key = config.api_keys.into_iter().next().context("rooms on LiveKit need its API key (api-key)")?;
-            Ok(Box::new(livekit::LiveKit::start(&url, key, tokens).await?))
+            Ok(Box::new(livekit::LiveKit::start(&url, key, tokens, &config.data_dir).await?))
         }
     }
 }

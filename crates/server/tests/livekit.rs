@@ -43,7 +43,9 @@ async fn empty() -> url::Url {
 }
 
 async fn start(url: &url::Url) -> anyhow::Result<LiveKit> {
-    LiveKit::start(url, key(), Arc::new(Tokens::new(key(), &[]))).await
+    // Its files stay open and usable after their directory is gone.
+    let dir = tempfile::tempdir()?;
+    LiveKit::start(url, key(), Arc::new(Tokens::new(key(), &[])), dir.path()).await
 }
 
 fn sign(body: &str, key: &ApiKey) -> String {

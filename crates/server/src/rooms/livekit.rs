@@ -8,6 +8,7 @@
 //!                                       └── every 10 s: who is where? who is to be put out?
 //! ```
 
+mod barred;
 mod block;
 mod forward;
 pub mod reconciler;
@@ -22,6 +23,7 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use barred::Barred;
 use block::Blocks;
 use futures_util::{StreamExt as _, stream};
 use livekit_protocol as proto;
@@ -31,6 +33,7 @@ use proto::participant_info::State as Presence;
 use reconciler::{Action, Listing, Reconciler};
 use service::{Service, ServiceError};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, broadcast};
@@ -58,6 +61,8 @@ struct Deployment {
     /// `ws(s)://…`, for clients.
     url: String,
     brain: Mutex<Reconciler>,
+    /// Taken after the brain's lock.
+    barred: Mutex<Barred>,
     blocks: Mutex<Blocks>,
     events: broadcast::Sender<RoomEvent>,
     /// The brain has something to do, or another deadline.
@@ -68,23 +73,29 @@ struct Deployment {
 impl LiveKit {
     /// Starts the reconciliation. A deployment that cannot be reached yet is waited for; one that refuses the key is an
     /// error. `key` is the one that `tokens` mints with.
-    pub async fn start(url: &Url, key: ApiKey, tokens: Arc<Tokens>) -> Result<Self> {
+    pub async fn start(url: &Url, key: ApiKey, tokens: Arc<Tokens>, data_dir: &Path) -> Result<Self> {
         let service = Service::new(with_scheme(url, "http")?, key)?;
         match service.list_rooms(Vec::new()).await {
             Ok(_) => tracing::info!(%url, "LiveKit carries the rooms"),
             Err(error @ ServiceError::KeyRefused(_)) => bail!("{error} ({url})"),
             Err(error) => tracing::warn!(%url, %error, "calls can begin as soon as LiveKit can be reached"),
         }
+        let (started_at, barred) = (Instant::now(), Barred::open(data_dir)?);
+        let mut brain = Reconciler::new();
+        for (room, identity, bar) in barred.all()? {
+            brain.recall(room, identity, bar);
+        }
         let (events, _) = broadcast::channel(EVENT_CAPACITY);
         let deployment = Arc::new(Deployment {
             service,
             tokens,
             url: with_scheme(url, "ws")?.as_str().trim_end_matches('/').to_owned(),
-            brain: Mutex::new(Reconciler::new()),
+            brain: Mutex::new(brain),
+            barred: Mutex::new(barred),
             blocks: Mutex::default(),
             events,
             wake: Notify::new(),
-            started_at: Instant::now(),
+            started_at,
         });
         let driver = tokio::spawn(Arc::clone(&deployment).drive());
         Ok(Self { deployment, driver })
@@ -108,6 +119,9 @@ impl Deployment {
         while let Some(event) = brain.poll_event() {
             // Nobody listens: nobody is told.
             let _ = self.events.send(event);
+        }
+        while let Some((room, identity, bar)) = brain.poll_kept() {
+            self.barred.lock().keep(&room, &identity, bar.as_ref());
         }
         drop(brain);
         self.wake.notify_one();
@@ -242,12 +256,14 @@ impl Carrier for LiveKit {
     /// The deployment and its rooms stay: calls go on after the next start.
     async fn shutdown(&self) {
         self.driver.abort();
+        self.deployment.barred.lock().close();
     }
 }
 
 impl Drop for LiveKit {
     fn drop(&mut self) {
         self.driver.abort();
+        self.deployment.barred.lock().close();
     }
 }
 

@@ -21,6 +21,7 @@ mod tests;
 mod tracks;
 
 use super::super::{LeftWhy, RoomEvent};
+pub use bars::Bar;
 use bars::Bars;
 use livekit_protocol as proto;
 use proto::{DisconnectReason, ParticipantInfo, TrackInfo};
@@ -116,7 +117,7 @@ struct Room {
 struct Removal {
     by: Option<String>,
     sid: Option<String>,
-    before: Option<bars::Bar>,
+    before: Option<Bar>,
 }
 
 /// A dismissal that LiveKit has been asked for.
@@ -175,6 +176,16 @@ impl Reconciler {
     /// What to do; call until `None`.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
+    }
+
+    /// Whose bar to keep beyond this process, as it is now (`None`: none any more); call until `None`.
+    pub fn poll_kept(&mut self) -> Option<(String, String, Option<Bar>)> {
+        self.bars.poll_kept()
+    }
+
+    /// A bar that an earlier process has kept.
+    pub fn recall(&mut self, room: String, identity: String, bar: Bar) {
+        self.bars.recall(room, identity, bar);
     }
 
     /// When to call [`Reconciler::handle_timeout`] at the latest.

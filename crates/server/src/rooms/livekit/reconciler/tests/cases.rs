@@ -212,6 +212,32 @@ fn whoever_came_with_an_old_token_and_left_before_anybody_saw_it_was_not_there()
 }
 
 #[test]
+fn what_one_process_has_made_void_the_next_one_knows() {
+    let mut world = two();
+    world.remove(ROOM, "bob");
+    world.brain.revoke(world.now, ROOM, "alice");
+    let mut kept = BTreeMap::new();
+    while let Some((room, identity, bar)) = world.brain.poll_kept() {
+        kept.insert((room, identity), bar);
+    }
+    world.brain = Reconciler::new();
+    for ((room, identity), bar) in kept {
+        if let Some(bar) = bar {
+            world.brain.recall(room, identity, bar);
+        }
+    }
+    world.told();
+    world.enter_as(ROOM, "bob", Token::Void);
+    world.pass_secs(20);
+    // Alice was in before her tokens became void, and stays.
+    assert_eq!(world.told(), [started(), joined("alice")]);
+    assert_eq!(world.rooms[ROOM].members.keys().collect::<Vec<_>>(), ["alice"]);
+    world.enter(ROOM, "bob");
+    let kept = std::iter::from_fn(|| world.brain.poll_kept()).last();
+    assert_eq!(kept, Some((ROOM.to_owned(), "bob".to_owned(), None)));
+}
+
+#[test]
 fn they_are_put_out_for_as_long_as_they_try_and_at_last_when_livekit_is_back() {
     let mut world = two();
     world.remove(ROOM, "bob");
