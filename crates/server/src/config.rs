@@ -38,6 +38,8 @@ pub struct Config {
     pub ticket_key: Option<String>,
     /// `http(s)://host[:port]` under which clients reach this server; the address that they used where absent.
     pub public_url: Option<url::Url>,
+    /// Whether users may let several of their devices be signed in at once.
+    pub multi_device: bool,
     /// How often clients are pinged.
     pub heartbeat: Duration,
 }
@@ -54,6 +56,7 @@ impl Default for Config {
             sdk_app_id: DEFAULT_SDK_APP_ID,
             ticket_key: None,
             public_url: None,
+            multi_device: true,
             heartbeat: Duration::from_secs(10),
         }
     }
@@ -117,7 +120,8 @@ pub enum ConfigError {
 }
 
 /// Every key, as in the file. Flags are the same with `--`, variables in capitals with `AHOY_` and `_`.
-pub const KEYS: [&str; 7] = ["listen", "media", "data-dir", "api-key", "sdk-app-id", "ticket-key", "public-url"];
+pub const KEYS: [&str; 8] =
+    ["listen", "media", "data-dir", "api-key", "sdk-app-id", "ticket-key", "public-url", "multi-device"];
 
 /// What one place says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,6 +133,7 @@ pub struct Layer {
     sdk_app_id: Option<u64>,
     ticket_key: Option<TicketSecret>,
     public_url: Option<url::Url>,
+    multi_device: Option<bool>,
 }
 
 /// Kept from `Debug`.
@@ -167,6 +172,9 @@ impl Layer {
             "public-url" => {
                 let url = url::Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
                 self.public_url = Some(url.ok_or_else(|| bad("an address is written http://host or https://host"))?);
+            }
+            "multi-device" => {
+                self.multi_device = Some(value.parse().map_err(|_| bad("it is written true or false"))?);
             }
             _ => return Err(bad("there is no such key")),
         }
@@ -219,6 +227,7 @@ impl Layer {
         match value {
             DeValue::String(text) => self.set(key, text, place),
             DeValue::Integer(number) if key == "sdk-app-id" => self.set(key, number.as_str(), place),
+            DeValue::Boolean(value) if key == "multi-device" => self.set(key, &value.to_string(), place),
             DeValue::Array(items) if key == "api-key" => {
                 items.iter().try_for_each(|item| self.set_value(key, item.get_ref(), place))
             }
@@ -245,6 +254,7 @@ impl Layer {
             sdk_app_id: self.sdk_app_id.or(lower.sdk_app_id),
             ticket_key: self.ticket_key.or(lower.ticket_key),
             public_url: self.public_url.or(lower.public_url),
+            multi_device: self.multi_device.or(lower.multi_device),
         }
     }
 
@@ -259,6 +269,7 @@ impl Layer {
             sdk_app_id: self.sdk_app_id.unwrap_or(DEFAULT_SDK_APP_ID),
             ticket_key: self.ticket_key.map(|secret| secret.0),
             public_url: self.public_url,
+            multi_device: self.multi_device.unwrap_or(true),
             ..Config::default()
         }
     }
@@ -314,6 +325,7 @@ mod tests {
             ("ticket-key = 5", "line 1, key \"ticket-key\""),
             ("media = [", "line 1:"),
             ("public-url = \"ftp://x\"", "line 1, key \"public-url\""),
+            ("multi-device = \"maybe\"", "line 1, key \"multi-device\""),
         ] {
             let error = Layer::from_toml(text).unwrap_err().to_string();
             assert!(error.starts_with(start), "{text}: {error}");

@@ -1,21 +1,22 @@
 //! The server as a whole: starts its planes, says where it listens, and stops them in order.
 
 use crate::config::Config;
-use crate::plane::{Plane, socket};
+use crate::plane::{Input, Plane, socket};
 use crate::rooms::Carrier;
 use crate::secrets::Secrets;
 use crate::store::Store;
 use crate::tokens::{ApiKey, Tokens};
 use anyhow::{Context as _, Result};
 use axum::serve::ListenerExt as _;
-use protocol::UserId;
+use call::switchboard::Settings;
 use protocol::usersig::TicketKey;
+use protocol::{CallId, UserId};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// Name of the key with which a server signs its own room tokens.
@@ -31,6 +32,7 @@ pub struct Server {
     ticket_key: Arc<TicketKey>,
     carrier: Box<dyn Carrier>,
     plane: Plane,
+    input: mpsc::Sender<Input>,
     stop: watch::Sender<bool>,
     http: Option<JoinHandle<()>>,
 }
@@ -65,9 +67,10 @@ impl Server {
         let http_addr = listener.local_addr()?;
         let carrier = make(config.clone(), tokens).await?;
         let (stop, stopped) = watch::channel(false);
-        let (plane, input) = Plane::start(store, carrier.rooms(), config.heartbeat, stopped.clone())?;
+        let settings = Settings { heartbeat: config.heartbeat, multi_device: config.multi_device };
+        let (plane, input) = Plane::start(store, carrier.rooms(), settings, stopped.clone())?;
         let door = socket::Door {
-            input,
+            input: input.clone(),
             ticket_key: Arc::clone(&ticket_key),
             heartbeat: config.heartbeat,
             stop: stopped.clone(),
@@ -82,7 +85,7 @@ impl Server {
             .merge(carrier.router());
         let http = tokio::spawn(serve(listener, app, stopped));
         tracing::info!(http = %http_addr, media = %carrier.media_addr(), "serving");
-        Ok(Self { http_addr, public_url: config.public_url, ticket_key, carrier, plane, stop, http: Some(http) })
+        Ok(Self { http_addr, public_url: config.public_url, ticket_key, carrier, plane, input, stop, http: Some(http) })
     }
 
     /// Where HTTP and WebSocket are served.
@@ -116,6 +119,14 @@ impl Server {
     #[must_use]
     pub fn mint_ticket(&self, user: &UserId, expire: Duration) -> String {
         self.ticket_key.mint(user, expire, SystemTime::now().into())
+    }
+
+    /// Ends a call for everyone, reason 9 at each; false where there is none of that name.
+    pub async fn end_call(&self, call: CallId) -> bool {
+        let (done, ended) = oneshot::channel();
+        // Refused only when the server stops.
+        let _ = self.input.send(Input::EndCall { call, done }).await;
+        ended.await.unwrap_or(false)
     }
 
     /// Stops: no new connections, sockets closed, store closed, rooms gone. Calls go on after the next start.

@@ -1,21 +1,25 @@
-//! The embedded store: calls under way, sessions with their outboxes, and who is known, in one SQLite file.
+//! The embedded store: calls under way, sessions with their outboxes, who is known, and the records of calls that are over,
+//! in one SQLite file.
 //!
 //! All changes of one input go into one transaction. Each row carries a version and is only replaced where it still has
 //! the version that this process wrote: a second writer is noticed, never overwritten.
 
+mod records;
+
 use anyhow::{Context as _, Result, bail};
-use call::switchboard::{Change, Stored};
+use call::switchboard::{Account, Change, Stored};
 use protocol::UserId;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::SystemTime;
 
 const FILE: &str = "ahoy.sqlite";
 
 /// Raised with every change of the tables; a newer file is refused.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 /// The open store. One process at a time holds it.
 #[derive(Debug)]
@@ -64,11 +68,7 @@ impl Store {
              COMMIT;",
         )
         .with_context(in_use)?;
-        let schema: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if schema > SCHEMA {
-            bail!("{} was written by a newer version", path.display());
-        }
-        db.pragma_update(None, "user_version", SCHEMA)?;
+        upgrade(&db).with_context(|| path.display().to_string())?;
         Ok(Self { db, versions: BTreeMap::new() })
     }
 
@@ -76,9 +76,15 @@ impl Store {
     /// starts is worth more than a call of another version.
     pub fn load(&mut self) -> Result<Stored> {
         let (calls, sessions) = (self.rows(Table::Calls)?, self.rows(Table::Sessions)?);
-        let mut query = self.db.prepare("SELECT id FROM users")?;
-        let ids = query.query_map([], |row| row.get::<_, String>(0))?;
-        let users = ids.filter_map(|id| UserId::new(id.ok()?).ok()).collect();
+        records::forget_old(&self.db, SystemTime::now().into())?;
+        let mut query = self.db.prepare("SELECT id, body FROM users")?;
+        let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        let user = |(id, body): (String, String)| {
+            // What cannot be read is only what the user can say again.
+            let account: Account = serde_json::from_str(&body).unwrap_or_default();
+            Some((UserId::new(id).ok()?, account))
+        };
+        let users = rows.filter_map(|row| user(row.ok()?)).collect();
         Ok(Stored { calls, sessions, users })
     }
 
@@ -119,9 +125,13 @@ impl Store {
                     let row = (Table::Sessions, name.clone());
                     written.push((row.clone(), put(&write, &row, self.versions.get(&row), session.as_deref())?));
                 }
-                Change::User(user) => {
-                    write.execute("INSERT OR IGNORE INTO users (id) VALUES (?1)", [user.as_str()])?;
+                Change::User(user, account) => {
+                    write
+                        .prepare_cached("INSERT OR REPLACE INTO users (id, body) VALUES (?1, ?2)")?
+                        .execute([user.as_str(), &serde_json::to_string(account)?])?;
                 }
+                Change::Log(log) => records::insert(&write, log)?,
+                Change::Forget(user, call) => records::delete(&write, user, call)?,
             }
         }
         write.commit()?;
@@ -133,6 +143,20 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Brings the tables of an older version up to this one.
+fn upgrade(db: &Connection) -> Result<()> {
+    let schema: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if schema > SCHEMA {
+        bail!("written by a newer version");
+    }
+    if schema < 2 {
+        db.execute_batch("ALTER TABLE users ADD COLUMN body TEXT NOT NULL DEFAULT '{}'")?;
+    }
+    db.execute_batch(records::TABLES)?;
+    db.pragma_update(None, "user_version", SCHEMA)?;
+    Ok(())
 }
 
 /// Writes or removes one row by compare-and-set; gives back its new version.
@@ -198,12 +222,30 @@ mod tests {
         let mut store = Store::open(dir.path()).unwrap();
         let (a, b) = (stored(ringing("a")), stored(ringing("b")));
         let put = |call: &Call| Change::Call(call.id().clone(), Some(Box::new(call.clone())));
-        store.commit(&[put(&a), put(&b), Change::User(user("alice"))]).unwrap();
+        store.commit(&[put(&a), put(&b), Change::User(user("alice"), Account::default())]).unwrap();
         store.commit(&[Change::Call(a.id().clone(), None), put(&b)]).unwrap();
         drop(store);
         let back = Store::open(dir.path()).unwrap().load().unwrap();
         assert_eq!(back.calls, [b]);
-        assert_eq!(back.users, [user("alice")]);
+        assert_eq!(back.users, [(user("alice"), Account::default())]);
+    }
+
+    #[test]
+    fn a_store_of_the_first_version_is_taken_over_and_one_of_a_later_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = Connection::open(dir.path().join(FILE)).unwrap();
+        old.execute_batch(
+            "CREATE TABLE users (id TEXT PRIMARY KEY) WITHOUT ROWID; INSERT INTO users VALUES ('alice');
+             PRAGMA user_version = 1",
+        )
+        .unwrap();
+        drop(old);
+        let mut store = Store::open(dir.path()).unwrap();
+        assert_eq!(store.load().unwrap().users, [(user("alice"), Account::default())]);
+        store.db.pragma_update(None, "user_version", SCHEMA + 1).unwrap();
+        drop(store);
+        let error = Store::open(dir.path()).unwrap_err();
+        assert!(format!("{error:#}").contains("newer version"), "{error:#}");
     }
 
     #[test]
@@ -224,7 +266,7 @@ mod tests {
         let change = Change::Call(call.id().clone(), Some(Box::new(call)));
         store.commit(std::slice::from_ref(&change)).unwrap();
         store.db.execute("UPDATE calls SET version = version + 1", []).unwrap();
-        assert!(store.commit(&[Change::User(user("carol")), change]).is_err());
+        assert!(store.commit(&[Change::User(user("carol"), Account::default()), change]).is_err());
         assert_eq!(store.load().unwrap().users, []);
     }
 }

@@ -53,7 +53,7 @@ impl From<api::Stage> for StageView {
     fn from(stage: api::Stage) -> Self {
         match stage {
             api::Stage::Idle => Self::Idle,
-            api::Stage::Calling { call, callees, media, ringing } => {
+            api::Stage::Calling { call, callees, media, ringing, .. } => {
                 Self::Calling { call: call.into(), callees: text(&callees), media: media.into(), ringing }
             }
             api::Stage::Incoming { call, caller, others, media } => {
@@ -134,7 +134,7 @@ impl From<api::Person> for PersonView {
 impl From<api::Presence> for PresenceView {
     fn from(presence: api::Presence) -> Self {
         match presence {
-            api::Presence::Ringing => Self::Ringing,
+            api::Presence::Ringing { .. } => Self::Ringing,
             api::Presence::Connecting => Self::Connecting,
             api::Presence::In => Self::In,
             api::Presence::Reconnecting => Self::Reconnecting,

@@ -5,12 +5,18 @@
 //! [`Switchboard::poll_output`], and arms a timer at [`Switchboard::poll_timeout`]. Because the store comes first, no
 //! device has ever seen an event that a restart forgets.
 
+mod accounts;
+mod alarms;
+mod cards;
 mod ids;
+mod records;
 mod requests;
 mod rooms;
 mod sessions;
 mod store;
 
+pub use accounts::Account;
+pub use records::page;
 pub use rooms::RoomsEvent;
 pub use sessions::{DeviceSession, SignIn};
 pub use store::{Change, Stored};
@@ -18,7 +24,10 @@ pub use store::{Change, Stored};
 use crate::call::{Call, CallOutput, Departure, Phase, To};
 use ids::Ids;
 use protocol::message::Seq;
-use protocol::{CallId, DeviceId, ExitReason, Push, Refusal, RequestId, RoomId, ServerMessage, UnixMillis, UserId};
+use protocol::{
+    CallCard, CallId, CallRecord, DeviceId, ExitReason, Push, RecordFilter, Refusal, RequestId, RoomId, ServerMessage,
+    UnixMillis, UserId,
+};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -39,11 +48,13 @@ const PUT_OUT_LIMIT: usize = 10_000;
 pub struct Settings {
     /// Announced to clients.
     pub heartbeat: Duration,
+    /// Whether users may let several devices be signed in at once.
+    pub multi_device: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { heartbeat: Duration::from_secs(10) }
+        Self { heartbeat: Duration::from_secs(10), multi_device: true }
     }
 }
 
@@ -73,6 +84,19 @@ pub enum Output {
         /// The user.
         user: UserId,
     },
+    /// Answer with the user's records out of the store.
+    ReadRecords {
+        /// On this connection.
+        conn: ConnId,
+        /// The request.
+        id: RequestId,
+        /// Whose.
+        user: UserId,
+        /// Which.
+        filter: RecordFilter,
+        /// Of calls that are over for this user and still run for others: the store does not have them yet.
+        running: Vec<CallRecord>,
+    },
 }
 
 /// The brain of the call plane.
@@ -80,7 +104,8 @@ pub enum Output {
 pub struct Switchboard {
     settings: Settings,
     ids: Ids,
-    known: BTreeSet<UserId>,
+    /// Everyone who has ever signed in.
+    accounts: BTreeMap<UserId, Account>,
     sessions: BTreeMap<String, DeviceSession>,
     session_by_conn: BTreeMap<ConnId, String>,
     sessions_by_user: BTreeMap<UserId, BTreeSet<String>>,
@@ -88,11 +113,14 @@ pub struct Switchboard {
     /// Of everyone who is in a call or rung by one.
     call_by_user: BTreeMap<UserId, CallId>,
     calls_by_room: BTreeMap<RoomId, BTreeSet<CallId>>,
+    /// What each user may join.
+    cards_by_user: BTreeMap<UserId, BTreeMap<CallId, CallCard>>,
     /// Who entered a room by its id.
     guests: BTreeSet<(RoomId, UserId)>,
     /// Who was put out of a room and has not freshly entered it since.
     put_out: BTreeMap<(RoomId, UserId), ExitReason>,
     dirty: store::Dirty,
+    alarms: alarms::Alarms,
     outputs: VecDeque<Output>,
 }
 
@@ -103,16 +131,18 @@ impl Switchboard {
         Self {
             settings,
             ids: Ids::new(seed),
-            known: BTreeSet::new(),
+            accounts: BTreeMap::new(),
             sessions: BTreeMap::new(),
             session_by_conn: BTreeMap::new(),
             sessions_by_user: BTreeMap::new(),
             calls: BTreeMap::new(),
             call_by_user: BTreeMap::new(),
             calls_by_room: BTreeMap::new(),
+            cards_by_user: BTreeMap::new(),
             guests: BTreeSet::new(),
             put_out: BTreeMap::new(),
             dirty: store::Dirty::default(),
+            alarms: alarms::Alarms::default(),
             outputs: VecDeque::new(),
         }
     }
@@ -124,25 +154,29 @@ impl Switchboard {
 
     /// When to call [`Self::handle_timeout`].
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<UnixMillis> {
-        let calls = self.calls.values().filter_map(|call| call.poll_timeout().map(|(at, _)| at));
-        let sessions = self.sessions.values().filter_map(|session| self.session_deadline(session));
-        calls.chain(sessions).min()
+    pub fn poll_timeout(&mut self) -> Option<UnixMillis> {
+        self.next_alarm()
     }
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: UnixMillis) {
-        let due = |call: &&Call| call.poll_timeout().is_some_and(|(at, _)| at <= now);
-        let calls: Vec<_> = self.calls.values().filter(due).map(|call| call.id().clone()).collect();
+        let (calls, _) = self.due(now);
         for id in calls {
             self.with_call(&id, now, |call| call.handle_timeout(now));
         }
-        self.expire_sessions(now);
+        // A call that ends may let a session go.
+        let (_, sessions) = self.due(now);
+        self.expire_sessions(sessions, now);
     }
 
     /// The calls that are under way.
     pub fn calls(&self) -> impl Iterator<Item = &Call> {
         self.calls.values()
+    }
+
+    /// An administrator ends a call; false where there is none of that name.
+    pub fn handle_end_call(&mut self, call: &CallId, now: UnixMillis) -> bool {
+        self.with_call(call, now, |call| call.handle_end(now)).is_some()
     }
 
     /// The user behind a connection, for the body's tickets.
@@ -168,7 +202,7 @@ impl Switchboard {
     /// Puts a call back (or away, where it is over) and delivers its outputs.
     fn spread(&mut self, mut call: Call, now: UnixMillis) {
         let id = call.id().clone();
-        self.dirty.calls.insert(id.clone());
+        self.mark_call(&id);
         let room = call.room().clone();
         let mut outputs = Vec::new();
         while let Some(output) = call.poll_output() {
@@ -180,14 +214,20 @@ impl Switchboard {
             } else if self.call_by_user.get(&party.user) == Some(&id) {
                 self.call_by_user.remove(&party.user);
             }
+            // Whoever is in a call keeps their session.
+            for name in self.sessions_by_user.get(&party.user).into_iter().flatten() {
+                self.alarms.touch(alarms::Owner::Session(name.clone()));
+            }
         }
         let over = call.phase() == Phase::Over;
+        let cards = self.note_cards(&call);
         let of_room = self.calls_by_room.entry(room.clone()).or_default();
         if over {
             of_room.remove(&id);
             if of_room.is_empty() {
                 self.calls_by_room.remove(&room);
             }
+            self.dirty.logs.push(call.log());
         } else {
             of_room.insert(id.clone());
             self.calls.insert(id, call);
@@ -197,6 +237,9 @@ impl Switchboard {
                 CallOutput::Push { to, push } => self.deliver(&to, &push, now),
                 CallOutput::Release(user) => self.outputs.push_back(Output::Release { room: room.clone(), user }),
             }
+        }
+        for user in cards {
+            self.send_cards(&user);
         }
     }
 
@@ -212,10 +255,12 @@ impl Switchboard {
             if only.is_some_and(|device| session.device != *device) || except == Some(&session.device) {
                 continue;
             }
-            self.dirty.sessions.insert(name.clone());
-            match session.outbox.push(push.clone()) {
+            let queued = session.outbox.push(push.clone());
+            let conn = session.conn;
+            self.mark_session(&name);
+            match queued {
                 Ok(seq) => {
-                    if let Some(conn) = session.conn {
+                    if let Some(conn) = conn {
                         self.send_event(conn, seq, push.clone());
                     }
                 }
@@ -229,6 +274,7 @@ impl Switchboard {
             (Push::Begun { call_id, room_id, .. }, Some(session)) => self.entitled(&session.user, call_id, room_id),
             _ => None,
         };
+        let push = self.introduce(push);
         self.outputs.push_back(Output::Send { conn, message: ServerMessage::Event { seq, push }, access });
     }
 

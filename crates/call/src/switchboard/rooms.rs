@@ -43,7 +43,7 @@ impl Switchboard {
             RoomsEvent::Present(present) => self.handle_present(&present, now),
             RoomsEvent::Failed { room } => {
                 for call in self.calls_in(&room) {
-                    self.with_call(&call, now, |call| call.handle_failed(now));
+                    self.with_call(&call, now, |call| call.handle_end(now));
                 }
             }
         }

@@ -62,6 +62,9 @@ struct Flags {
     /// Where clients reach this server, if it is not what they asked for [env: AHOY_PUBLIC_URL]
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// Whether users may let several devices be signed in at once: true or false [env: AHOY_MULTI_DEVICE] [default: true]
+    #[arg(long, value_name = "BOOL")]
+    multi_device: Option<String>,
 }
 
 impl Flags {
@@ -74,6 +77,7 @@ impl Flags {
             ("sdk-app-id", &self.sdk_app_id),
             ("ticket-key", &self.ticket_key),
             ("public-url", &self.public_url),
+            ("multi-device", &self.multi_device),
         ];
         for (key, value) in single {
             if let Some(value) = value {
