@@ -318,9 +318,10 @@ impl Core {
         self.report_exit(ending);
         match ending {
             Ending::Exit(ExitReason::Own) => {}
-            Ending::Exit(reason) => {
-                let by = self.put_out.take().and_then(|(_, by)| by);
-                self.ended = Some(Ended::Room { reason, by, seconds });
+            Ending::Exit(ExitReason::Removed | ExitReason::Dismissed) => {
+                if let Some(Ended::Room { seconds: shown, .. }) = &mut self.ended {
+                    *shown = seconds;
+                }
             }
             Ending::Kicked if in_call => {}
             Ending::Kicked => {

@@ -139,7 +139,7 @@ mod tests {
     fn a_machine_that_gets_busy_falls_and_tries_again_later_and_later() {
         let mut ladder = Ladder::new(&FORMATS);
         encode(&mut ladder, 20, 2.0, 0);
-        assert_eq!(encode(&mut ladder, 8, 40.0, 0), [720, 540, 360]);
+        assert_eq!(encode(&mut ladder, 8, 60.0, 0), [720, 540, 360]);
         let calm_after_two_falls = encode(&mut ladder, 14, 2.0, 0);
         assert_eq!(calm_after_two_falls, [360], "it waits");
         assert_eq!(encode(&mut ladder, 60, 2.0, 0), [360, 540, 720]);
