@@ -81,7 +81,8 @@ async fn headless() -> Result<PathBuf> {
     let build = || async {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
-        command.args(["build", "--quiet", "--package", "engine", "--bin", "ahoy-headless"]).current_dir(here());
+        // Of the whole workspace: chosen alone, the package would be built with other features, and all below it anew.
+        command.args(["build", "--quiet", "--workspace", "--bin", "ahoy-headless"]).current_dir(here());
         if !command.status().await?.success() {
             bail!("ahoy-headless does not build");
         }
