@@ -47,7 +47,7 @@ async fn a_number_and_the_same_text_are_two_rooms() -> Result<()> {
     }
     carol.ask(Intent::ExitRoom).await?;
     assert_eq!(carol.wait("onExitRoom").await?, Event::OnExitRoom { reason: ExitReason::Own });
-    assert!(!carol.engine.snapshots().borrow().devices.camera_on, "closed before it is reported");
+    carol.see("a closed camera", |snapshot| !snapshot.devices.camera_on).await?;
     let left = alice.wait("onRemoteUserLeaveRoom").await?;
     assert_eq!(left, Event::OnRemoteUserLeaveRoom { user_id: user("carol"), reason: LeaveReason::Left });
     bob.listen();
@@ -93,7 +93,7 @@ async fn whoever_leaves_while_entering_is_out_and_can_enter_again() -> Result<()
         // Refused where the exit was faster than the server's answer.
         let _ = entering.await?;
         assert_eq!(alice.wait("onExitRoom").await?, Event::OnExitRoom { reason: ExitReason::Own });
-        assert!(!alice.engine.snapshots().borrow().devices.camera_on, "closed before it is reported");
+        alice.see("a closed camera", |snapshot| !snapshot.devices.camera_on).await?;
     }
     enter(&mut alice, &text("hall")).await?;
     bob.see("alice", |snapshot| {
