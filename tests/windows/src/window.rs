@@ -213,6 +213,11 @@ impl<'m> Window<'m> {
         self.page.run(&format!("{BY_ID}{script}"), &[]).await
     }
 
+    /// Forgets what tiles have said so far: [`Self::tiles_were`] looks only at what comes.
+    pub async fn forget_tiles(&self) -> Result<()> {
+        self.ask("(window.__tiles ??= []).length = 0; return true").await.map(drop)
+    }
+
     /// Waits until a tile has said all of this, in this order: `state` and perhaps the words over it.
     pub async fn tiles_were(&self, user: &str, states: &[&str]) -> Result<()> {
         let wanted: Vec<String> = states.iter().map(|state| format!("tile-{user} {state}")).collect();
