@@ -167,7 +167,7 @@ impl Views {
 }
 
 fn compose(snapshot: &Snapshot, around: &Surroundings) -> View {
-    let Snapshot { session, stage, devices } = snapshot.clone();
+    let Snapshot { session, stage, devices, .. } = snapshot.clone();
     View {
         session: session.into(),
         stage: stage.into(),

@@ -5,9 +5,10 @@ use call::CallSession;
 use call::session::{CallState, Deadline, Identity, Link, Output};
 use protocol::message::{PlaceCall, Reply, Welcome};
 use protocol::{
-    CallEndReason, CallId, CallMediaType, CallRole, ClientMessage, Code, DeviceId, Event, Push, Refusal, RoomId,
-    ServerMessage, UnixMillis, UserId,
+    CallEndReason, CallId, CallMediaType, CallRole, ClientMessage, Code, DeviceId, Event, Profile, Push, Refusal,
+    RoomId, ServerMessage, UnixMillis, UserId,
 };
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 fn user(name: &str) -> UserId {
@@ -36,7 +37,15 @@ fn fresh() -> CallSession {
 
 fn welcome(resumed: bool) -> ServerMessage {
     let session = "s".to_owned();
-    ServerMessage::Welcome(Welcome { version: 1, session, resumed, heartbeat_ms: 10_000, now: UnixMillis(1_000_000) })
+    ServerMessage::Welcome(Welcome {
+        version: 1,
+        session,
+        resumed,
+        heartbeat_ms: 10_000,
+        now: UnixMillis(1_000_000),
+        profile: Profile::default(),
+        multi_device: false,
+    })
 }
 
 fn online(now: Instant) -> CallSession {
@@ -62,6 +71,8 @@ fn invited() -> Push {
         user_data: String::new(),
         room_id: RoomId::number(7).unwrap(),
         ring_until: UnixMillis(1_030_000),
+        is_group: false,
+        profiles: BTreeMap::new(),
     }
 }
 
@@ -74,6 +85,10 @@ fn begun() -> Push {
         began_at: UnixMillis(1_005_000),
         members: vec![user("alice")],
         ringing: vec![],
+        ringing_until: BTreeMap::new(),
+        is_group: false,
+        inviter_id: None,
+        profiles: BTreeMap::new(),
         access: None,
     }
 }

@@ -31,7 +31,10 @@ fn drain(board: &mut Switchboard) -> (Vec<(u64, ServerMessage, bool)>, Vec<Outpu
     while let Some(output) = board.poll_output() {
         match output {
             Output::Send { conn, message, access } => sent.push((conn, message, access.is_some())),
-            other @ (Output::Close { .. } | Output::OpenRoom(_) | Output::Release { .. }) => rest.push(other),
+            other @ (Output::Close { .. }
+            | Output::OpenRoom(_)
+            | Output::Release { .. }
+            | Output::ReadRecords { .. }) => rest.push(other),
         }
     }
     (sent, rest)

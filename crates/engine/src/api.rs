@@ -2,7 +2,8 @@
 
 use media::{DeviceChoice, DeviceList};
 use protocol::{
-    CallEndReason, CallId, CallMediaType, CallRole, Event, ExitReason, LeaveReason, NetworkQuality, RoomId, UserId,
+    CallCard, CallEndReason, CallId, CallMediaType, CallRecord, CallRole, Event, ExitReason, LeaveReason,
+    NetworkQuality, Profile, RecordCursor, RecordFilter, RoomId, UserId,
 };
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -45,6 +46,36 @@ pub enum Intent {
     Ignore,
     /// Take back or end the call.
     Hangup,
+    /// Ring more people for the present call (`inviteUser`).
+    InviteUser {
+        /// 1 to 8 people; nine with those who are in.
+        users: Vec<UserId>,
+        /// Delivered to them; the call's own where empty.
+        user_data: String,
+        /// Ring for so long; the server's default (30 s) where absent.
+        timeout: Option<std::time::Duration>,
+        /// Make a call for two a group call; else inviting into one is refused.
+        add_person: bool,
+    },
+    /// Enter a running call that this user was once invited to.
+    JoinCall {
+        /// Which; the first card where absent.
+        call: Option<CallId>,
+        /// Whether the own camera starts on, in a video call.
+        camera: bool,
+    },
+    /// Make the running video call for two a voice call.
+    SwitchCallMediaType(CallMediaType),
+    /// Say how one calls oneself.
+    SetSelfInfo(Profile),
+    /// Let several devices of this user be signed in and ring.
+    EnableMultiDevice(bool),
+    /// Read the records of calls. The first of them are in the snapshot without asking.
+    QueryRecentCalls(RecordFilter),
+    /// Delete records, for oneself.
+    DeleteRecordCalls(Vec<CallId>),
+    /// Hand in a new ticket; a running call goes on.
+    RenewTicket(Secret),
     /// Enter a room by its id; the server hands out the token.
     EnterRoom {
         /// Which.
@@ -86,6 +117,13 @@ pub enum Answer {
     Done,
     /// The call that was placed.
     Call(CallId),
+    /// Records of calls.
+    Records {
+        /// The newest first.
+        records: Vec<CallRecord>,
+        /// Where the next page begins, if there are more.
+        next: Option<RecordCursor>,
+    },
 }
 
 /// Why an intent was refused: a code of TRTC or TUICallKit, and a sentence for people.
@@ -117,6 +155,21 @@ pub struct Snapshot {
     pub stage: Stage,
     /// Own devices.
     pub devices: Devices,
+    /// Calls beyond the present one, and the people in them.
+    pub book: CallBook,
+}
+
+/// Calls beyond the present one, and the people in them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CallBook {
+    /// Running calls that this user may join.
+    pub cards: Vec<CallCard>,
+    /// The last calls, the newest first.
+    pub recent: Vec<CallRecord>,
+    /// How people call themselves, this user too; only those who have said it.
+    pub profiles: BTreeMap<UserId, Profile>,
+    /// Several devices of this user may be signed in.
+    pub multi_device: bool,
 }
 
 /// The call plane's state.
@@ -137,7 +190,7 @@ pub enum Session {
     Offline { user: UserId },
     /// The same user signed in elsewhere.
     KickedOffline { user: UserId },
-    /// The ticket ran out.
+    /// The ticket ran out; a running call goes on, and a new ticket cures it.
     TicketExpired { user: UserId },
 }
 
@@ -187,6 +240,8 @@ pub struct Live {
     pub began_at: SystemTime,
     /// Whether media flows.
     pub link: Link,
+    /// More than two may be in it.
+    pub group: bool,
     /// Everyone, the local user first.
     pub people: Vec<Person>,
 }

@@ -1,6 +1,6 @@
 //! The handle that the shell and the scripts hold. What it says is done by one task.
 
-use crate::api::{Answer, Devices, Intent, Levels, Refusal, Reported, Session, Snapshot, Stage};
+use crate::api::{Answer, CallBook, Devices, Intent, Levels, Refusal, Reported, Session, Snapshot, Stage};
 use crate::core;
 use crate::report::Report;
 use media::{DeviceChoice, DeviceList, FrameSink};
@@ -160,5 +160,6 @@ fn first_snapshot(config: &EngineConfig) -> Snapshot {
             trouble: Vec::new(),
             preview: None,
         },
+        book: CallBook::default(),
     }
 }

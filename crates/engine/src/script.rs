@@ -3,7 +3,8 @@
 
 use crate::api::{Answer, Intent, Refusal, Reported, Secret};
 use media::{DeviceChoice, Synthetic};
-use protocol::{CallMediaType, RoomId, UserId};
+use protocol::vocabulary::Older;
+use protocol::{CallId, CallMediaType, Profile, RecordFilter, RecordResult, RoomId, UserId};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
@@ -50,6 +51,21 @@ impl Command {
             ("reject", []) => intent(Intent::Reject),
             ("ignore", []) => intent(Intent::Ignore),
             ("hangup", []) => intent(Intent::Hangup),
+            ("invite", [users, rest @ ..]) => intent(invite(users, rest)?),
+            ("join", []) => intent(Intent::JoinCall { call: None, camera: true }),
+            ("join", ["voice"]) => intent(Intent::JoinCall { call: None, camera: false }),
+            ("join", [call, rest @ ..]) => {
+                intent(Intent::JoinCall { call: Some(call_id(call)?), camera: camera(rest)? })
+            }
+            ("switch", ["voice"]) => intent(Intent::SwitchCallMediaType(CallMediaType::Voice)),
+            ("switch", ["video"]) => intent(Intent::SwitchCallMediaType(CallMediaType::Video)),
+            ("self-info", words) => intent(Intent::SetSelfInfo(profile(words))),
+            ("multi-device", [switch]) => intent(Intent::EnableMultiDevice(on(switch)?)),
+            ("recent", words) => intent(recent(words)?),
+            ("delete-record", [calls]) => {
+                intent(Intent::DeleteRecordCalls(calls.split(',').map(call_id).collect::<Result<_, _>>()?))
+            }
+            ("renew", [ticket]) => intent(Intent::RenewTicket(Secret((*ticket).to_owned()))),
             ("enter", [room, rest @ ..]) => {
                 let (camera, key) = entry(rest)?;
                 intent(Intent::EnterRoom { room: room_id(room)?, camera, key })
@@ -77,7 +93,7 @@ impl Command {
 
 /// `bob video timeout 10 data hello`
 fn call(callees: &str, rest: &[&str]) -> Result<Intent, String> {
-    let callees = callees.split(',').map(|id| UserId::new(id).map_err(|e| e.to_string())).collect::<Result<_, _>>()?;
+    let callees = users(callees)?;
     let (media, mut rest) = match rest {
         ["video", rest @ ..] => (CallMediaType::Video, rest),
         ["voice", rest @ ..] => (CallMediaType::Voice, rest),
@@ -97,6 +113,70 @@ fn call(callees: &str, rest: &[&str]) -> Result<Intent, String> {
         return Err(format!("{left} stands alone"));
     }
     Ok(Intent::Call { callees, media, user_data, timeout, room })
+}
+
+fn call_id(text: &str) -> Result<CallId, String> {
+    CallId::new(text).map_err(|e| e.to_string())
+}
+
+fn users(text: &str) -> Result<Vec<UserId>, String> {
+    text.split(',').map(|id| UserId::new(id).map_err(|e| e.to_string())).collect()
+}
+
+/// `carol,dave add-person timeout 10 data hello`
+fn invite(people: &str, rest: &[&str]) -> Result<Intent, String> {
+    let (mut timeout, mut user_data, mut add_person) = (None, String::new(), false);
+    let mut rest = rest;
+    loop {
+        rest = match rest {
+            [] => return Ok(Intent::InviteUser { users: users(people)?, user_data, timeout, add_person }),
+            ["add-person", more @ ..] => {
+                add_person = true;
+                more
+            }
+            ["timeout", time, more @ ..] => {
+                timeout = Some(seconds(time)?);
+                more
+            }
+            ["data", word, more @ ..] => {
+                (*word).clone_into(&mut user_data);
+                more
+            }
+            [other, ..] => return Err(format!("invite does not know {other}")),
+        };
+    }
+}
+
+/// `Ann Example avatar https://…`
+fn profile(words: &[&str]) -> Profile {
+    let at = words.iter().position(|word| *word == "avatar").unwrap_or(words.len());
+    let avatar = words.get(at + 1).copied().unwrap_or_default().to_owned();
+    Profile { nickname: words[..at].join(" "), avatar }
+}
+
+/// `missed limit 10`
+fn recent(words: &[&str]) -> Result<Intent, String> {
+    let mut filter = RecordFilter::default();
+    let mut rest = words;
+    loop {
+        rest = match rest {
+            [] => return Ok(Intent::QueryRecentCalls(filter)),
+            ["limit", count, more @ ..] => {
+                filter.limit = Some(count.parse().map_err(|_| format!("{count} is no number"))?);
+                more
+            }
+            [kind, more @ ..] => {
+                filter.result_type = Some(match *kind {
+                    "all" => RecordResult::Unknown,
+                    "missed" => RecordResult::Missed,
+                    "incoming" => RecordResult::Incoming,
+                    "outgoing" => RecordResult::Outgoing,
+                    other => return Err(format!("recent does not know {other}")),
+                });
+                more
+            }
+        };
+    }
 }
 
 /// `123` is a number room, `s:name` a named one.
@@ -194,8 +274,37 @@ pub fn answer_line(verb: &str, answer: &Result<Answer, Refusal>) -> Value {
     match answer {
         Ok(Answer::Done) => json!({ "command": verb, "ok": true }),
         Ok(Answer::Call(call)) => json!({ "command": verb, "ok": true, "callId": call }),
+        Ok(Answer::Records { records, next }) => {
+            json!({ "command": verb, "ok": true, "records": records, "next": next })
+        }
         Err(refusal) => {
             json!({ "command": verb, "ok": false, "code": refusal.code, "message": refusal.message })
+        }
+    }
+}
+
+/// The words in which events are printed.
+#[derive(Clone, Debug)]
+pub enum Vocabulary {
+    /// Of the newer page, and our own beyond it.
+    Newer,
+    /// Of the older page, and nothing else.
+    Older(Box<Older>),
+}
+
+impl Vocabulary {
+    /// The line of an event; `None` where this vocabulary does not have it. Give all events, in their order.
+    pub fn line(&mut self, reported: &Reported) -> Option<Value> {
+        match self {
+            Self::Newer if reported.event.is_older_only() => None,
+            Self::Newer => Some(event_line(reported)),
+            Self::Older(page) => {
+                let event = page.tell(&reported.event)?;
+                let mut line = serde_json::to_value(&event).unwrap_or_default();
+                line["constant"] = json!(event.constant());
+                stamp(&mut line, reported);
+                Some(line)
+            }
         }
     }
 }
@@ -204,11 +313,13 @@ pub fn answer_line(verb: &str, answer: &Result<Answer, Refusal>) -> Value {
 #[must_use]
 pub fn event_line(reported: &Reported) -> Value {
     let mut line = serde_json::to_value(&reported.event).unwrap_or_default();
-    let at = reported.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    if let Value::Object(line) = &mut line {
-        line.insert("at".to_owned(), json!(u64::try_from(at).unwrap_or(u64::MAX)));
-    }
+    stamp(&mut line, reported);
     line
+}
+
+fn stamp(line: &mut Value, reported: &Reported) {
+    let at = reported.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    line["at"] = json!(u64::try_from(at).unwrap_or(u64::MAX));
 }
 
 #[cfg(test)]
@@ -234,6 +345,47 @@ mod tests {
         assert_eq!(user_data, "hi");
         assert_eq!(timeout, Some(Duration::from_millis(2500)));
         assert_eq!(room, Some(RoomId::Number(7)));
+    }
+
+    #[test]
+    fn the_words_of_group_calls_records_and_tickets_are_read() {
+        let Intent::InviteUser { users, user_data, timeout, add_person } =
+            intent("invite carol,dave timeout 10 add-person data hi")
+        else {
+            panic!("no invitation")
+        };
+        assert_eq!((users.len(), user_data.as_str(), add_person), (2, "hi", true));
+        assert_eq!(timeout, Some(Duration::from_secs(10)));
+        assert!(matches!(intent("join"), Intent::JoinCall { call: None, camera: true }));
+        assert!(matches!(intent("join abc voice"), Intent::JoinCall { call: Some(_), camera: false }));
+        let Intent::SetSelfInfo(profile) = intent("self-info Ann Example avatar https://x/y") else { panic!() };
+        assert_eq!((profile.nickname.as_str(), profile.avatar.as_str()), ("Ann Example", "https://x/y"));
+        let Intent::QueryRecentCalls(filter) = intent("recent missed limit 3") else { panic!() };
+        assert_eq!((filter.result_type, filter.limit), (Some(RecordResult::Missed), Some(3)));
+        assert!(matches!(intent("delete-record a,b"), Intent::DeleteRecordCalls(calls) if calls.len() == 2));
+        assert!(!format!("{:?}", intent("renew s3cret")).contains("s3cret"));
+        for wrong in ["invite carol now", "recent yesterday", "multi-device maybe", "delete-record a!"] {
+            assert!(Command::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn each_vocabulary_prints_what_its_page_has() {
+        let bob = UserId::new("bob").expect("id");
+        let reported = |event| Reported { event, at: UNIX_EPOCH + Duration::from_millis(5) };
+        let joined = reported(protocol::Event::OnUserJoin { user_id: bob.clone() });
+        let accepted = reported(protocol::Event::OnUserAccept { user_id: bob.clone() });
+        let lost = reported(protocol::Event::OnConnectionLost);
+        let mut newer = Vocabulary::Newer;
+        assert_eq!(newer.line(&joined), Some(json!({ "event": "onUserJoin", "userId": "bob", "at": 5 })));
+        assert_eq!(newer.line(&accepted), None);
+        assert!(newer.line(&lost).is_some());
+        let mut older = Vocabulary::Older(Box::new(Older::new(bob)));
+        let line =
+            |event: &str, constant: &str| json!({ "event": event, "constant": constant, "userID": "bob", "at": 5 });
+        assert_eq!(older.line(&joined), Some(line("onUserEnter", "USER_ENTER")));
+        assert_eq!(older.line(&accepted), Some(line("onUserAccept", "USER_ACCEPT")));
+        assert_eq!(older.line(&lost), None);
     }
 
     #[test]

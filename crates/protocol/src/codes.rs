@@ -67,6 +67,21 @@ macro_rules! codes {
                 }
             }
 
+            /// Whether it is about a ticket: another one may cure it.
+            #[must_use]
+            pub fn is_of_ticket(self) -> bool {
+                matches!(
+                    self,
+                    Self::UserSigInvalid
+                        | Self::SigExpired
+                        | Self::SigUndecodable
+                        | Self::SigForged
+                        | Self::SigOtherUser
+                        | Self::SigOtherApp
+                        | Self::SigIsMapKey
+                )
+            }
+
             /// The code of a number.
             #[must_use]
             pub fn from_number(number: i32) -> Option<Self> {
@@ -81,7 +96,9 @@ macro_rules! codes {
 
 codes! {
     // TUICallKit (behaviour 4.6)
-    VersionMismatch = -1003, "The client and the server share no version of the call protocol.";
+    NotOffered = -1001, "This server does not offer that.";
+    ServerOutdated = -1002, "The server is too old for this client: upgrade the server.";
+    ClientOutdated = -1003, "The client is too old for this server: upgrade the client.";
     NoDevicePermission = -1101, "The system does not allow the use of this device.";
     DeviceListFailed = -1102, "The devices could not be listed.";
     NotSignedIn = -1201, "Nobody is signed in.";

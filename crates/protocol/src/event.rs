@@ -1,6 +1,7 @@
 //! What a client reports: the events of TUICallKit's newer page and of TRTC's room, by their documented names.
 //!
-//! Written as one JSON object: `{"event":"onCallBegin", …fields}`.
+//! Written as one JSON object: `{"event":"onCallBegin", …fields}`. [`crate::vocabulary`] says the same in the names of the
+//! older page.
 
 use crate::{CallEndReason, CallId, CallMediaType, CallRole, ExitReason, LeaveReason, NetworkQuality, RoomId, UserId};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ pub enum Event {
         group_id: String,
         call_media_type: CallMediaType,
         user_data: String,
+        room_id: RoomId,
     },
     /// A call ended before it began. `caller_id` as settled, case by case.
     OnCallCancelled { call_id: CallId, caller_id: UserId, reason: CallEndReason, user_id: UserId, inviter_id: UserId },
@@ -44,6 +46,8 @@ pub enum Event {
     OnUserLineBusy { user_id: UserId },
     /// Somebody was invited into the running call (newest API, an extra).
     OnUserInviting { user_id: UserId },
+    /// Somebody says how they call themselves, or has changed it (an extra).
+    OnUserInfoChanged { user_id: UserId, nickname: String, avatar: String },
     /// Somebody joined the call.
     OnUserJoin { user_id: UserId },
     /// Somebody left the call.
@@ -89,10 +93,24 @@ pub enum Event {
         #[serde(rename = "currentSpeakerID")]
         current_speaker_id: String,
     },
+    /// Signed in, calls can be placed and received (older page alone: SDK_READY).
+    SdkReady,
+    /// A callee answered; also for those whom the call still rings (older page alone: USER_ACCEPT).
+    OnUserAccept { user_id: UserId },
+    /// Who is invited into the call has changed (older page alone: GROUP_CALL_INVITEE_LIST_UPDATE).
+    OnGroupCallInviteeListUpdate { user_id_list: Vec<UserId> },
     /// First voice of a remote user was decoded (an extra for scripts); **milliseconds** since accept.
     OnFirstAudioFrame { user_id: UserId, ms: u64 },
     /// First picture of a remote user was decoded (an extra for scripts); **milliseconds** since accept.
     OnFirstVideoFrame { user_id: UserId, width: u32, height: u32, ms: u64 },
+}
+
+impl Event {
+    /// On the older page alone: not part of the newer vocabulary.
+    #[must_use]
+    pub fn is_older_only(&self) -> bool {
+        matches!(self, Self::SdkReady | Self::OnUserAccept { .. } | Self::OnGroupCallInviteeListUpdate { .. })
+    }
 }
 
 /// One device in a list.

@@ -77,6 +77,34 @@ numbered! {
 }
 
 numbered! {
+    /// `scene` of a call record (spec 4.2).
+    CallScene {
+        /// Not known.
+        None = 0,
+        /// For a chat group.
+        GroupCall = 1,
+        /// For more than two.
+        MultiCall = 2,
+        /// For two.
+        SingleCall = 3,
+    }
+}
+
+numbered! {
+    /// `result` of a call record (spec 4.2).
+    RecordResult {
+        /// Not known; as a filter: all.
+        Unknown = 0,
+        /// It rang here and this user neither answered nor declined.
+        Missed = 1,
+        /// This user was called and answered, or declined.
+        Incoming = 2,
+        /// This user placed the call.
+        Outgoing = 3,
+    }
+}
+
+numbered! {
     /// `onExitRoom(reason)`.
     ExitReason {
         /// By one's own exitRoom.

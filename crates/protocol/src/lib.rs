@@ -13,13 +13,22 @@ pub mod ids;
 pub mod kinds;
 pub mod map_key;
 pub mod message;
+pub mod profile;
+pub mod push;
+pub mod record;
 pub mod time;
 pub mod usersig;
+pub mod vocabulary;
 
 pub use codes::{Code, Refusal};
 pub use event::Event;
 pub use ids::{CallId, DeviceId, IdError, RoomId, UserId};
-pub use kinds::{CallEndReason, CallMediaType, CallRole, ExitReason, LeaveReason, NetworkQuality};
+pub use kinds::{
+    CallEndReason, CallMediaType, CallRole, CallScene, ExitReason, LeaveReason, NetworkQuality, RecordResult,
+};
 pub use map_key::Privileges;
-pub use message::{ClientMessage, Push, Request, RequestId, RoomAccess, ServerMessage};
+pub use message::{ClientMessage, Request, RequestId, RoomAccess, ServerMessage};
+pub use profile::Profile;
+pub use push::Push;
+pub use record::{CallCard, CallRecord, RecordCursor, RecordFilter};
 pub use time::UnixMillis;

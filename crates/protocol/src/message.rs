@@ -10,9 +10,13 @@
 
 use crate::codes::{Code, Refusal};
 use crate::ids::{CallId, DeviceId, RoomId, UserId};
-use crate::kinds::{CallEndReason, CallMediaType, CallRole, ExitReason};
+use crate::kinds::CallMediaType;
+use crate::profile::Profile;
+use crate::push::Push;
+use crate::record::{CallCard, CallRecord, RecordCursor, RecordFilter};
 use crate::time::UnixMillis;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Where the call plane is served.
@@ -24,7 +28,8 @@ pub const VERSION: u32 = 1;
 /// Bytes of one frame from a client. The largest honest one is a hello with a ticket of 4096 characters.
 pub const CLIENT_FRAME_LIMIT: usize = 16 * 1024;
 
-/// Bytes of one frame from a server: an invitation with user data of [`USER_DATA_LIMIT`] fits, also fully escaped.
+/// Bytes of one frame from a server: an invitation with user data of [`USER_DATA_LIMIT`] fits, also fully escaped, and
+/// with the profiles of everyone in it.
 pub const SERVER_FRAME_LIMIT: usize = 64 * 1024;
 
 /// Bytes of the user data that travels with a call.
@@ -129,6 +134,34 @@ pub enum Request {
         /// Which call.
         call_id: CallId,
     },
+    /// Ring more people for a call that this user is in.
+    InviteUser(InviteUser),
+    /// Enter a running call that this user was once invited to.
+    Join {
+        /// Which call.
+        call_id: CallId,
+    },
+    /// Make a video call for two a voice call.
+    SwitchCallMediaType {
+        /// Which call.
+        call_id: CallId,
+        /// What it shall be.
+        call_media_type: CallMediaType,
+    },
+    /// Say how one calls oneself.
+    SetSelfInfo(Profile),
+    /// Several devices of this user may be signed in, and all ring (`true`); or the later one takes over (`false`).
+    EnableMultiDeviceAbility {
+        /// Which.
+        enable: bool,
+    },
+    /// Read the records of calls.
+    QueryRecentCalls(RecordFilter),
+    /// Delete records, for oneself.
+    DeleteRecordCalls {
+        /// Of these calls.
+        call_id_list: Vec<CallId>,
+    },
     /// A fresh token for the room of a call that this user is in: needed before every rejoin.
     RoomAccess {
         /// Which call.
@@ -181,6 +214,25 @@ pub struct PlaceCall {
     pub group_id: String,
 }
 
+/// Whom to ring for a running call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InviteUser {
+    /// Which call.
+    pub call_id: CallId,
+    /// None twice, nobody who is in or rung already; nine people with those at most.
+    pub callee_id_list: Vec<UserId>,
+    /// Delivered to them; the call's own where empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user_data: String,
+    /// Ring for so many seconds (1–600); the server's default of 30 where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u32>,
+    /// Make a call for two a call for more; else inviting into it is refused ([`Code::WrongScene`]).
+    #[serde(default)]
+    pub add_person: bool,
+}
+
 /// A UserSig or a PrivateMapKey; it never shows up in a log.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -223,6 +275,12 @@ pub enum ServerMessage {
         #[serde(flatten)]
         push: Push,
     },
+    /// The running calls that this user may join: all of them, in place of what was said before. A session begins and
+    /// is resumed without any.
+    Cards {
+        /// All.
+        cards: Vec<CallCard>,
+    },
     /// The same user signed in elsewhere: the session is over, and the connection closes.
     Kicked {},
     /// The ticket ran out: hand in a new one (`renewTicket`).
@@ -248,6 +306,12 @@ pub struct Welcome {
     pub heartbeat_ms: u64,
     /// The server's clock, to which `ringUntil` and `beganAt` refer.
     pub now: UnixMillis,
+    /// How this user calls themselves (`setSelfInfo`).
+    #[serde(default, skip_serializing_if = "Profile::is_empty")]
+    pub profile: Profile,
+    /// Several devices of this user may be signed in (`enableMultiDeviceAbility`).
+    #[serde(default)]
+    pub multi_device: bool,
 }
 
 /// What a request gives back.
@@ -266,6 +330,15 @@ pub struct Reply {
     /// `call`: when the ringing ends unless somebody answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ring_until: Option<UnixMillis>,
+    /// `queryRecentCalls`: the newest first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<Vec<CallRecord>>,
+    /// `queryRecentCalls`: there are more; the cursor of the next page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<RecordCursor>,
+    /// `queryRecentCalls`: how the people in them call themselves, as far as they have said it and it fits.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub profiles: BTreeMap<UserId, Profile>,
 }
 
 /// The way into a room: a LiveKit server's address and an access token.
@@ -282,145 +355,6 @@ impl fmt::Debug for RoomAccess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RoomAccess").field("url", &self.url).finish_non_exhaustive()
     }
-}
-
-/// What happened, as the server tells a device.
-///
-/// `reason`, `userId` (who caused it) and `inviterId` (who invited the receiver) go with both kinds of end.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum Push {
-    /// Somebody rings here.
-    Invited {
-        /// Which call.
-        call_id: CallId,
-        /// Who rings.
-        caller_id: UserId,
-        /// Everyone who is called, the receiver too.
-        callee_id_list: Vec<UserId>,
-        /// The chat group, or empty.
-        #[serde(default)]
-        group_id: String,
-        /// Voice or video.
-        call_media_type: CallMediaType,
-        /// From the caller.
-        #[serde(default)]
-        user_data: String,
-        /// The room that the call will be in.
-        room_id: RoomId,
-        /// When the ringing ends by itself, on the server's clock.
-        ring_until: UnixMillis,
-    },
-    /// A device of a callee has shown the call.
-    Ringing {
-        /// Which call.
-        call_id: CallId,
-        /// Whose device.
-        user_id: UserId,
-    },
-    /// The acceptance was accepted: the receiver is in the call.
-    Begun {
-        /// Which call.
-        call_id: CallId,
-        /// The room.
-        room_id: RoomId,
-        /// Voice or video.
-        call_media_type: CallMediaType,
-        /// The receiver's role.
-        call_role: CallRole,
-        /// When the receiver's time counts from, on the server's clock.
-        began_at: UnixMillis,
-        /// Who else is in.
-        members: Vec<UserId>,
-        /// Who still rings.
-        #[serde(default)]
-        ringing: Vec<UserId>,
-        /// How to get into the room; fresh at each delivery.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        access: Option<RoomAccess>,
-    },
-    /// Somebody else accepted.
-    UserJoined {
-        /// Which call.
-        call_id: CallId,
-        /// Who.
-        user_id: UserId,
-    },
-    /// Somebody else left.
-    UserLeft {
-        /// Which call.
-        call_id: CallId,
-        /// Who.
-        user_id: UserId,
-        /// Why.
-        reason: CallEndReason,
-    },
-    /// A callee declined.
-    UserRejected {
-        /// Which call.
-        call_id: CallId,
-        /// Who.
-        user_id: UserId,
-    },
-    /// A callee did not answer in time.
-    UserNoResponse {
-        /// Which call.
-        call_id: CallId,
-        /// Who.
-        user_id: UserId,
-    },
-    /// A callee is in another call, or ignored this one.
-    UserLineBusy {
-        /// Which call.
-        call_id: CallId,
-        /// Who.
-        user_id: UserId,
-    },
-    /// The call ended for the receiver before it was in.
-    Cancelled {
-        /// Which call.
-        call_id: CallId,
-        /// Documented field of `onCallCancelled`: the caller's or the receiver's own id, case by case.
-        caller_id: UserId,
-        /// Why.
-        reason: CallEndReason,
-        /// Who caused it.
-        user_id: UserId,
-        /// Who invited the receiver.
-        inviter_id: UserId,
-    },
-    /// The call ended for the receiver, who was in.
-    Ended {
-        /// Which call.
-        call_id: CallId,
-        /// The room.
-        room_id: RoomId,
-        /// Voice or video.
-        call_media_type: CallMediaType,
-        /// The receiver's role.
-        call_role: CallRole,
-        /// **Seconds** since the receiver's `begun`.
-        total_time: u64,
-        /// Why.
-        reason: CallEndReason,
-        /// Who caused it.
-        user_id: UserId,
-        /// Who invited the receiver.
-        inviter_id: UserId,
-    },
-    /// The receiver was put out of a room (reasons 1 and 2); comes before the `ended` of its call, if it is in one.
-    RoomExit {
-        /// Which room.
-        room_id: RoomId,
-        /// Removed or dismissed.
-        reason: ExitReason,
-        /// Who did it, where the administrator has a name.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        by: Option<String>,
-    },
-    /// An event of a newer server: acknowledged and skipped.
-    #[serde(other)]
-    Unknown,
 }
 
 /// Why a frame could not be read.
@@ -450,9 +384,27 @@ struct Envelope {
 }
 
 const CLIENT_TYPES: [&str; 5] = ["hello", "request", "ack", "ping", "pong"];
-const METHODS: [&str; 10] =
-    ["call", "accept", "reject", "ignore", "hangup", "roomAccess", "enterRoom", "leaveRoom", "renewTicket", "signOut"];
-const SERVER_TYPES: [&str; 8] = ["welcome", "reply", "error", "event", "kicked", "ticketExpired", "ping", "pong"];
+const METHODS: [&str; 17] = [
+    "call",
+    "accept",
+    "reject",
+    "ignore",
+    "hangup",
+    "inviteUser",
+    "join",
+    "switchCallMediaType",
+    "setSelfInfo",
+    "enableMultiDeviceAbility",
+    "queryRecentCalls",
+    "deleteRecordCalls",
+    "roomAccess",
+    "enterRoom",
+    "leaveRoom",
+    "renewTicket",
+    "signOut",
+];
+const SERVER_TYPES: [&str; 9] =
+    ["welcome", "reply", "error", "event", "cards", "kicked", "ticketExpired", "ping", "pong"];
 
 impl ClientMessage {
     /// Reads a client's frame. Too large or no JSON object: [`Code::Undecodable`]; unknown type or method:

@@ -99,6 +99,8 @@ pub struct Config {
     pub callback_key: Option<String>,
     /// What the embedded rooms allow.
     pub rules: RoomRules,
+    /// Whether users may let several of their devices be signed in at once.
+    pub multi_device: bool,
     /// How often clients are pinged.
     pub heartbeat: Duration,
 }
@@ -125,6 +127,7 @@ impl Default for Config {
             callback_urls: Vec::new(),
             callback_key: None,
             rules: RoomRules::default(),
+            multi_device: true,
             heartbeat: Duration::from_secs(10),
         }
     }

@@ -4,7 +4,7 @@ use crate::admin_keys::AdminKeys;
 use crate::audit::{Audit, room_service};
 use crate::config::{Config, RoomsKind};
 use crate::notify::{self, Notifier};
-use crate::plane::{Plane, socket};
+use crate::plane::{Input, Plane, socket};
 use crate::records::Records;
 use crate::rooms::{Carrier, Rooms};
 use crate::secrets::Secrets;
@@ -17,13 +17,13 @@ use axum::serve::ListenerExt as _;
 use call::switchboard::Settings;
 use parking_lot::Mutex;
 use protocol::usersig::TicketKey;
-use protocol::{Privileges, RoomId, UserId};
+use protocol::{CallId, Privileges, RoomId, UserId};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// Name of the key with which a server signs its own room tokens.
@@ -41,6 +41,7 @@ pub struct Server {
     carrier: Box<dyn Carrier>,
     notifier: Option<Notifier>,
     plane: Plane,
+    input: mpsc::Sender<Input>,
     records: Records,
     stop: watch::Sender<bool>,
     http: Option<JoinHandle<()>>,
@@ -80,10 +81,14 @@ impl Server {
         let notifier = Notifier::start(&config, carrier.rooms().events())?;
         let records = Records::start(&config.data_dir, carrier.rooms())?;
         let (stop, stopped) = watch::channel(false);
-        let settings = Settings { heartbeat: config.heartbeat, map_key_required: config.require_map_key };
+        let settings = Settings {
+            heartbeat: config.heartbeat,
+            map_key_required: config.require_map_key,
+            multi_device: config.multi_device,
+        };
         let (plane, input) = Plane::start(store, carrier.rooms(), settings, stopped.clone())?;
         let door = socket::Door {
-            input,
+            input: input.clone(),
             ticket_key: Arc::clone(&ticket_key),
             map_key_required: config.require_map_key,
             rooms: carrier.rooms(),
@@ -119,6 +124,7 @@ impl Server {
             carrier,
             notifier,
             plane,
+            input,
             records,
             stop,
             http: Some(http),
@@ -168,6 +174,14 @@ impl Server {
     #[must_use]
     pub fn mint_map_key(&self, user: &UserId, room: &RoomId, privileges: Privileges, expire: Duration) -> String {
         self.ticket_key.mint_map_key(user, room, privileges, expire, SystemTime::now().into())
+    }
+
+    /// Ends a call for everyone, reason 9 at each; false where there is none of that name.
+    pub async fn end_call(&self, call: CallId) -> bool {
+        let (done, ended) = oneshot::channel();
+        // Refused only when the server stops.
+        let _ = self.input.send(Input::EndCall { call, done }).await;
+        ended.await.unwrap_or(false)
     }
 
     /// Stops: no new connections, sockets closed, store closed, rooms gone. Calls go on after the next start.

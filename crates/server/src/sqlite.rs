@@ -1,17 +1,17 @@
 //! Opening one of the server's SQLite files: for its owner's eyes, held by one process, made where it is missing.
 
 use anyhow::{Context as _, Result, bail};
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 use std::time::Duration;
 
 /// How long another server may take to let go of the file.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Opens `path` and makes the `tables` that are missing. `schema` is raised with every change of them; a newer file is
-/// refused.
-pub fn open(path: &Path, tables: &str, schema: i64) -> Result<Connection> {
-    let db = Connection::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
+/// Opens `path` and carries out those `steps` of the tables' history that it has not gone through yet. Steps that were
+/// released never change; a file with more of them was written by a newer version and is refused.
+pub fn open(path: &Path, steps: &[&str]) -> Result<Connection> {
+    let mut db = Connection::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -24,11 +24,13 @@ pub fn open(path: &Path, tables: &str, schema: i64) -> Result<Connection> {
     db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).with_context(in_use)?;
     db.pragma_update(None, "synchronous", "NORMAL")?;
     db.pragma_update(None, "foreign_keys", true)?;
-    db.execute_batch(&format!("BEGIN IMMEDIATE; {tables} COMMIT;")).with_context(in_use)?;
-    let found: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if found > schema {
-        bail!("{} was written by a newer version", path.display());
+    let write = db.transaction_with_behavior(TransactionBehavior::Immediate).with_context(in_use)?;
+    let done: usize = write.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let Some(missing) = steps.get(done..) else { bail!("{} was written by a newer version", path.display()) };
+    for step in missing {
+        write.execute_batch(step).with_context(|| format!("{} cannot be brought up to date", path.display()))?;
     }
-    db.pragma_update(None, "user_version", schema)?;
+    write.pragma_update(None, "user_version", steps.len())?;
+    write.commit()?;
     Ok(db)
 }

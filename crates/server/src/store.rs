@@ -1,26 +1,30 @@
-//! The embedded store: calls under way, sessions with their outboxes, and who is known, in one SQLite file.
+//! The embedded store: calls under way, sessions with their outboxes, who is known, and the records of calls that are over,
+//! in one SQLite file.
 //!
 //! All changes of one input go into one transaction. Each row carries a version and is only replaced where it still has
 //! the version that this process wrote: a second writer is noticed, never overwritten.
 
+mod records;
+
 use anyhow::{Result, bail};
-use call::switchboard::{Change, Stored};
+use call::switchboard::{Account, Change, Stored};
 use protocol::UserId;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::SystemTime;
 
 const FILE: &str = "ahoy.sqlite";
 
-/// Raised with every change of the tables; a newer file is refused.
-const SCHEMA: i64 = 1;
-
-const TABLES: &str = "
-    CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS calls (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL);
-    CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL);";
+/// Each step of the tables' history, in order.
+const SCHEMA: [&str; 2] = [
+    "CREATE TABLE users (id TEXT PRIMARY KEY) WITHOUT ROWID;
+     CREATE TABLE calls (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL);
+     CREATE TABLE sessions (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL);",
+    records::TABLES,
+];
 
 /// The open store. One process at a time holds it.
 #[derive(Debug)]
@@ -48,7 +52,7 @@ impl Table {
 impl Store {
     /// Opens the store of a data directory, making it where it is missing.
     pub fn open(data_dir: &Path) -> Result<Self> {
-        let db = crate::sqlite::open(&data_dir.join(FILE), TABLES, SCHEMA)?;
+        let db = crate::sqlite::open(&data_dir.join(FILE), &SCHEMA)?;
         Ok(Self { db, versions: BTreeMap::new() })
     }
 
@@ -56,9 +60,15 @@ impl Store {
     /// starts is worth more than a call of another version.
     pub fn load(&mut self) -> Result<Stored> {
         let (calls, sessions) = (self.rows(Table::Calls)?, self.rows(Table::Sessions)?);
-        let mut query = self.db.prepare("SELECT id FROM users")?;
-        let ids = query.query_map([], |row| row.get::<_, String>(0))?;
-        let users = ids.filter_map(|id| UserId::new(id.ok()?).ok()).collect();
+        records::forget_old(&self.db, SystemTime::now().into())?;
+        let mut query = self.db.prepare("SELECT id, body FROM users")?;
+        let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        let user = |(id, body): (String, String)| {
+            // What cannot be read is only what the user can say again.
+            let account: Account = serde_json::from_str(&body).unwrap_or_default();
+            Some((UserId::new(id).ok()?, account))
+        };
+        let users = rows.filter_map(|row| user(row.ok()?)).collect();
         Ok(Stored { calls, sessions, users })
     }
 
@@ -99,9 +109,13 @@ impl Store {
                     let row = (Table::Sessions, name.clone());
                     written.push((row.clone(), put(&write, &row, self.versions.get(&row), session.as_deref())?));
                 }
-                Change::User(user) => {
-                    write.execute("INSERT OR IGNORE INTO users (id) VALUES (?1)", [user.as_str()])?;
+                Change::User(user, account) => {
+                    write
+                        .prepare_cached("INSERT OR REPLACE INTO users (id, body) VALUES (?1, ?2)")?
+                        .execute([user.as_str(), &serde_json::to_string(account)?])?;
                 }
+                Change::Log(log) => records::insert(&write, log)?,
+                Change::Forget(user, call) => records::delete(&write, user, call)?,
             }
         }
         write.commit()?;
@@ -178,12 +192,27 @@ mod tests {
         let mut store = Store::open(dir.path()).unwrap();
         let (a, b) = (stored(ringing("a")), stored(ringing("b")));
         let put = |call: &Call| Change::Call(call.id().clone(), Some(Box::new(call.clone())));
-        store.commit(&[put(&a), put(&b), Change::User(user("alice"))]).unwrap();
+        store.commit(&[put(&a), put(&b), Change::User(user("alice"), Account::default())]).unwrap();
         store.commit(&[Change::Call(a.id().clone(), None), put(&b)]).unwrap();
         drop(store);
         let back = Store::open(dir.path()).unwrap().load().unwrap();
         assert_eq!(back.calls, [b]);
-        assert_eq!(back.users, [user("alice")]);
+        assert_eq!(back.users, [(user("alice"), Account::default())]);
+    }
+
+    #[test]
+    fn a_store_of_the_first_version_is_taken_over_and_one_of_a_later_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = Connection::open(dir.path().join(FILE)).unwrap();
+        old.execute_batch(SCHEMA[0]).unwrap();
+        old.execute_batch("INSERT INTO users VALUES ('alice'); PRAGMA user_version = 1").unwrap();
+        drop(old);
+        let mut store = Store::open(dir.path()).unwrap();
+        assert_eq!(store.load().unwrap().users, [(user("alice"), Account::default())]);
+        store.db.pragma_update(None, "user_version", SCHEMA.len() + 1).unwrap();
+        drop(store);
+        let error = Store::open(dir.path()).unwrap_err();
+        assert!(format!("{error:#}").contains("newer version"), "{error:#}");
     }
 
     #[test]
@@ -204,7 +233,7 @@ mod tests {
         let change = Change::Call(call.id().clone(), Some(Box::new(call)));
         store.commit(std::slice::from_ref(&change)).unwrap();
         store.db.execute("UPDATE calls SET version = version + 1", []).unwrap();
-        assert!(store.commit(&[Change::User(user("carol")), change]).is_err());
+        assert!(store.commit(&[Change::User(user("carol"), Account::default()), change]).is_err());
         assert_eq!(store.load().unwrap().users, []);
     }
 }

@@ -30,6 +30,7 @@ async fn talk(host: &Host, alice: &mut Client, bob: &mut Client) -> (Value, Stri
     bob.request(1, "accept", json!({"callId": reply["callId"]})).await;
     bob.reply(1).await;
     bob.event("begun").await;
+    alice.event("userAccepted").await;
     alice.event("begun").await;
     let room = format!("n:{}", reply["roomId"]["intRoomId"]);
     host.rooms.join(&room, "alice");
@@ -53,6 +54,7 @@ async fn a_whole_call_from_ring_to_goodbye() {
 
     bob.request(1, "accept", json!({"callId": reply["callId"]})).await;
     bob.reply(1).await;
+    assert_eq!(alice.event("userAccepted").await["userId"], "bob");
     for (client, user, role, other) in [(&mut bob, "bob", 2, "alice"), (&mut alice, "alice", 1, "bob")] {
         let begun = client.event("begun").await;
         assert_eq!((&begun["callRole"], &begun["members"]), (&json!(role), &json!([other])));
@@ -94,6 +96,7 @@ async fn a_connection_lost_in_the_middle_loses_and_repeats_nothing() {
     // Bob's accept is on its way when his connection breaks: he hears neither the answer nor what follows.
     bob.request(1, "accept", accept.clone()).await;
     let session = bob.welcome["session"].clone();
+    alice.event("userAccepted").await;
     alice.event("begun").await;
     bob.cut();
 
@@ -159,6 +162,7 @@ async fn a_restarted_server_goes_on_where_it_was() {
     bob.request(1, "accept", json!({"callId": reply["callId"]})).await;
     bob.reply(1).await;
     bob.event("begun").await;
+    alice.event("userAccepted").await;
     alice.event("begun").await;
     host.server.shutdown().await;
 
@@ -173,7 +177,7 @@ async fn a_restarted_server_goes_on_where_it_was() {
     bob.request(2, "hangup", json!({"callId": reply["callId"]})).await;
     bob.reply(2).await;
     bob.event("ended").await;
-    let mut alice = host.resume("alice", &sessions.0, 2).await;
+    let mut alice = host.resume("alice", &sessions.0, 3).await;
     alice.reply(1).await;
     alice.event("userLeft").await;
     alice.event("ended").await;

@@ -61,6 +61,22 @@ async fn faults_of_a_request_are_answered_and_the_connection_goes_on() {
         ("call", call(json!(["nobody"])), -1202),
         ("call", call(json!(["a b"])), -1202),
         ("call", json!({"calleeIdList": ["bob"], "callMediaType": 7}), -1202),
+        ("join", json!({"callId": "nothing"}), -1203),
+        ("join", json!({}), -1202),
+        ("inviteUser", json!({"callId": "nothing", "calleeIdList": ["bob"]}), -1203),
+        ("inviteUser", json!({"callId": "nothing", "calleeIdList": []}), -1202),
+        ("inviteUser", json!({"callId": "nothing", "calleeIdList": ["nobody"]}), -1202),
+        ("switchCallMediaType", json!({"callId": "nothing", "callMediaType": 0}), -1203),
+        ("switchCallMediaType", json!({"callId": "nothing", "callMediaType": 2}), -1202),
+        ("setSelfInfo", json!({"nickname": "two\nlines"}), -1202),
+        ("setSelfInfo", json!({"nickname": "x".repeat(501)}), -1202),
+        ("setSelfInfo", json!({"avatar": "javascript:alert(1)"}), -1202),
+        ("enableMultiDeviceAbility", json!({"enable": "yes"}), -1202),
+        ("queryRecentCalls", json!({"limit": 0}), -1202),
+        ("queryRecentCalls", json!({"limit": 1000}), -1202),
+        ("queryRecentCalls", json!({"resultType": 9}), -1202),
+        ("deleteRecordCalls", json!({"callIdList": []}), -1202),
+        ("deleteRecordCalls", json!({"callIdList": vec!["c"; 201]}), -1202),
         ("call", json!({"calleeIdList": ["bob"], "callMediaType": 0, "timeout": 0}), -1202),
         ("call", json!({"calleeIdList": ["bob"], "callMediaType": 0, "userData": "x".repeat(5000)}), -1202),
     ];
@@ -96,11 +112,15 @@ async fn one_who_is_not_part_of_a_call_cannot_touch_it() {
     let host = start(dir.path()).await;
     let (mut alice, mut bob) = (host.sign_in("alice").await, host.sign_in("bob").await);
     let mut mallory = host.sign_in("mallory").await;
+    host.sign_in("witness").await;
     alice.request(1, "call", json!({"calleeIdList": ["bob"], "callMediaType": 1})).await;
     let call = alice.reply(1).await["callId"].clone();
     bob.event("invited").await;
-    for (id, method) in (1..).zip(["accept", "reject", "ignore", "hangup", "roomAccess"]) {
-        mallory.request(id, method, json!({"callId": call})).await;
+    let methods = ["accept", "reject", "ignore", "hangup", "roomAccess", "join", "inviteUser", "switchCallMediaType"];
+    for (id, method) in (1..).zip(methods) {
+        // What a method does not know it ignores.
+        let params = json!({"callId": call, "calleeIdList": ["witness"], "callMediaType": 0});
+        mallory.request(id, method, params).await;
         assert_eq!(mallory.error().await, -1203, "{method}");
     }
     // Nor with somebody else's session.

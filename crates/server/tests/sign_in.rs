@@ -56,7 +56,9 @@ async fn a_wrong_hello_has_its_code() {
     let dir = tempfile::tempdir().unwrap();
     let host = start(dir.path()).await;
     let changes = [
-        ("versions", json!([2, 3]), -1003),
+        // Which side is to be upgraded.
+        ("versions", json!([2, 3]), -1002),
+        ("versions", json!([0]), -1003),
         ("versions", json!([]), -1003),
         ("sdkAppId", json!(5), -3317),
         ("userId", json!("a b"), -3319),

@@ -13,7 +13,7 @@ impl Call {
     /// One who takes part leaves, for whatever reason.
     pub(super) fn leave(&mut self, user: &UserId, reason: CallEndReason, now: UnixMillis) {
         let Some(was) = self.was_in(user) else { return };
-        self.put_out(user, reason);
+        self.put_out(user, reason, now);
         self.tell_end(user, &was, reason, user, now);
         let inside = self.users(Party::is_in);
         for other in inside {
@@ -41,7 +41,7 @@ impl Call {
     pub(super) fn finish(&mut self, reason: CallEndReason, by: Option<&UserId>, now: UnixMillis) {
         for user in self.users(Party::is_in) {
             let Some(was) = self.was_in(&user) else { continue };
-            self.put_out(&user, reason);
+            self.put_out(&user, reason, now);
             self.tell_end(&user, &was, reason, by.unwrap_or(&user), now);
         }
         for user in self.users(Party::is_ringing) {
@@ -49,12 +49,13 @@ impl Call {
             let reason = if reason == CallEndReason::Hangup { CallEndReason::Canceled } else { reason };
             let taken_back = reason == CallEndReason::Canceled;
             let inviter = self.party(&user).map_or_else(|| user.clone(), |party| party.inviter.clone());
-            self.put_out(&user, reason);
+            self.put_out(&user, reason, now);
             let named = if taken_back { &inviter } else { &user };
             let push = self.cancelled(&user, named, reason, by.unwrap_or(&user));
             self.push(To::User(user.clone()), push);
         }
         self.phase = Phase::Over;
+        self.ended_at = Some(now);
     }
 
     /// Tells one who took part that it is over: a call that had begun for them ends, another is cancelled.
@@ -82,9 +83,12 @@ impl Call {
         Push::Cancelled { call_id: self.id.clone(), caller_id: named.clone(), reason, user_id: by.clone(), inviter_id }
     }
 
-    pub(super) fn put_out(&mut self, user: &UserId, reason: CallEndReason) {
+    pub(super) fn put_out(&mut self, user: &UserId, reason: CallEndReason, now: UnixMillis) {
         let Some(party) = self.party_mut(user) else { return };
         let was_in = party.is_in();
+        if let Standing::In { began: Some(began), .. } = party.standing {
+            party.talked += u64::try_from(now.since(began).as_millis()).unwrap_or(u64::MAX);
+        }
         party.standing = Standing::Out(reason);
         if was_in {
             self.outputs.push_back(CallOutput::Release(user.clone()));

@@ -5,17 +5,21 @@
 //! [`Switchboard`](crate::Switchboard)'s.
 
 mod ending;
+mod group;
 mod party;
+mod record;
+mod telling;
+mod world;
 
 pub use party::{Party, Presence, Standing};
+pub use record::{CallLog, LoggedPerson};
 
 use protocol::message::PlaceCall;
 use protocol::{
-    CallEndReason, CallId, CallMediaType, CallRole, Code, DeviceId, ExitReason, Push, Refusal, RoomId, UnixMillis,
-    UserId,
+    CallCard, CallEndReason, CallId, CallMediaType, CallRole, Code, DeviceId, Push, Refusal, RoomId, UnixMillis, UserId,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// How long it rings unless the caller says otherwise (behaviour 4.5).
@@ -32,6 +36,12 @@ pub const REJOIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long one whose device is gone from the call plane keeps a place that no room holds for them. Shorter ends calls
 /// during a change of network; longer lets people wait for somebody who is gone.
 pub const OFFLINE_GRACE: Duration = Duration::from_secs(15);
+
+/// People who are in a call or rung by it (spec 4.5).
+pub const PEOPLE_LIMIT: usize = 9;
+
+/// People whom one call may ring in all its life. More would make its record grow without end.
+pub const EVER_CALLED_LIMIT: usize = 100;
 
 /// How far a call has come.
 ///
@@ -62,6 +72,7 @@ pub enum To {
 
 /// What a call wants done, in this order.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "a few at a time, and not for long")]
 pub enum CallOutput {
     /// Tell somebody.
     Push {
@@ -116,7 +127,17 @@ pub struct Call {
     media: CallMediaType,
     group_id: String,
     user_data: String,
+    /// More than two may be in it.
+    #[serde(default)]
+    group: bool,
     phase: Phase,
+    #[serde(default)]
+    placed_at: UnixMillis,
+    /// When somebody answered first.
+    #[serde(default)]
+    began_at: Option<UnixMillis>,
+    #[serde(default)]
+    ended_at: Option<UnixMillis>,
     /// The caller first.
     parties: Vec<Party>,
     #[serde(skip)]
@@ -138,23 +159,15 @@ impl Call {
         let (caller, device) = caller;
         let until = now + wish.timeout.map_or(RING_TIMEOUT, |seconds| Duration::from_secs(seconds.into()));
         let presence = Presence::Awaited { until };
+        let group = wish.callee_id_list.len() > 1 || !wish.group_id.is_empty();
         let mut parties = vec![Party {
-            user: caller.clone(),
             role: CallRole::Caller,
-            inviter: caller.clone(),
             standing: Standing::In { device, began: None, presence },
-            offline: None,
+            ..Party::called(caller.clone(), caller.clone(), until, false, now)
         }];
-        parties.extend(wish.callee_id_list.into_iter().map(|user| Party {
-            standing: if busy.contains(&user) {
-                Standing::Out(CallEndReason::LineBusy)
-            } else {
-                Standing::Ringing { until, shown: false }
-            },
-            user,
-            role: CallRole::Called,
-            inviter: caller.clone(),
-            offline: None,
+        parties.extend(wish.callee_id_list.into_iter().map(|user| {
+            let busy = busy.contains(&user);
+            Party::called(user, caller.clone(), until, busy, now)
         }));
         let mut call = Self {
             id,
@@ -162,16 +175,23 @@ impl Call {
             media: wish.call_media_type,
             group_id: wish.group_id,
             user_data: wish.user_data,
+            group,
             phase: Phase::Ringing,
+            placed_at: now,
+            began_at: None,
+            ended_at: None,
             parties,
             outputs: VecDeque::new(),
         };
         for user in call.users(Party::is_ringing) {
             call.invite(&user);
         }
-        for user in call.users(|party| party.standing == Standing::Out(CallEndReason::LineBusy)) {
-            call.tell_busy(&user);
-            call.settle(CallEndReason::LineBusy, &user, now);
+        let busy = call.users(|party| party.out() == Some(CallEndReason::LineBusy));
+        for user in &busy {
+            call.tell_busy(user);
+        }
+        if let Some(last) = busy.last() {
+            call.settle(CallEndReason::LineBusy, last, now);
         }
         call
     }
@@ -208,14 +228,31 @@ impl Call {
         self.parties.iter().find(|party| party.user == *user)
     }
 
+    /// Whether more than two may be in it.
+    #[must_use]
+    pub fn is_group(&self) -> bool {
+        self.group
+    }
+
     /// When the last ring ends.
     #[must_use]
     pub fn ring_until(&self) -> Option<UnixMillis> {
-        let until = |party: &Party| match party.standing {
-            Standing::Ringing { until, .. } => Some(until),
-            Standing::In { .. } | Standing::Out(_) => None,
-        };
-        self.parties.iter().filter_map(until).max()
+        self.parties.iter().filter_map(Party::rings_until).max()
+    }
+
+    /// What those see who were invited, are not in, and may join; nothing where it cannot be joined.
+    #[must_use]
+    pub fn card(&self) -> Option<CallCard> {
+        let began_at = self.began_at.filter(|_| self.group && self.phase == Phase::Live)?;
+        Some(CallCard {
+            call_id: self.id.clone(),
+            caller_id: self.parties[0].user.clone(),
+            call_media_type: self.media,
+            group_id: self.group_id.clone(),
+            members: self.users(Party::is_in),
+            began_at,
+            profiles: BTreeMap::new(),
+        })
     }
 
     /// The next thing to do.
@@ -268,39 +305,51 @@ impl Call {
     /// Somebody answers.
     pub fn handle_accept(&mut self, user: &UserId, device: &DeviceId, now: UnixMillis) -> Result<(), Refusal> {
         self.must_ring(user)?;
-        let began = Some(now);
+        self.tell_members(user, &Push::UserAccepted { call_id: self.id.clone(), user_id: user.clone() });
+        self.enter(user, device, now);
+        let elsewhere = self.cancelled(user, user, CallEndReason::OtherDeviceAccepted, user);
+        self.push(To::OtherDevices(user.clone(), device.clone()), elsewhere);
+        Ok(())
+    }
+
+    /// Somebody takes part from now on. The first one lets the call begin for the caller.
+    pub(super) fn enter(&mut self, user: &UserId, device: &DeviceId, now: UnixMillis) {
         let presence = Presence::Awaited { until: now + JOIN_TIMEOUT };
         let first = self.phase == Phase::Ringing;
-        self.phase = Phase::Live;
-        if first && let Standing::In { began, presence, .. } = &mut self.parties[0].standing {
-            *began = Some(now);
-            if *presence != Presence::Joined {
-                *presence = Presence::Awaited { until: now + JOIN_TIMEOUT };
+        if first {
+            self.phase = Phase::Live;
+            self.began_at = Some(now);
+            let caller = &mut self.parties[0];
+            caller.answered = true;
+            if let Standing::In { began, presence: was, .. } = &mut caller.standing {
+                *began = Some(now);
+                if *was != Presence::Joined {
+                    *was = presence;
+                }
             }
         }
         let inside = self.users(Party::is_in);
         if let Some(party) = self.party_mut(user) {
-            party.standing = Standing::In { device: device.clone(), began, presence };
+            party.standing = Standing::In { device: device.clone(), began: Some(now), presence };
             party.offline = None;
+            party.answered = true;
+            party.forgotten = false;
         }
         self.begin(user, now);
-        let elsewhere = self.cancelled(user, user, CallEndReason::OtherDeviceAccepted, user);
-        self.push(To::OtherDevices(user.clone(), device.clone()), elsewhere);
         for other in inside {
             if first {
                 self.begin(&other, now);
             } else {
-                let push = Push::UserJoined { call_id: self.id.clone(), user_id: user.clone() };
-                self.tell(&other, push);
+                let joined = Push::UserJoined { call_id: self.id.clone(), user_id: user.clone(), profile: None };
+                self.tell(&other, joined);
             }
         }
-        Ok(())
     }
 
     /// Somebody declines.
     pub fn handle_reject(&mut self, user: &UserId, device: &DeviceId, now: UnixMillis) -> Result<(), Refusal> {
         self.must_ring(user)?;
-        self.put_out(user, CallEndReason::Reject);
+        self.put_out(user, CallEndReason::Reject, now);
         let here = self.cancelled(user, user, CallEndReason::Reject, user);
         self.push(To::Device(user.clone(), device.clone()), here);
         let elsewhere = self.cancelled(user, user, CallEndReason::OtherDeviceReject, user);
@@ -313,10 +362,14 @@ impl Call {
     /// Somebody stays silent on purpose: "busy" for the caller, nothing for themselves.
     pub fn handle_ignore(&mut self, user: &UserId, device: &DeviceId, now: UnixMillis) -> Result<(), Refusal> {
         self.must_ring(user)?;
-        self.put_out(user, CallEndReason::LineBusy);
+        self.put_out(user, CallEndReason::LineBusy, now);
         let elsewhere = self.cancelled(user, user, CallEndReason::LineBusy, user);
         self.push(To::OtherDevices(user.clone(), device.clone()), elsewhere);
         self.tell_busy(user);
+        let inviter = self.party(user).map(|party| party.inviter.clone());
+        for other in self.users(Party::is_in).into_iter().filter(|other| Some(other) != inviter.as_ref()) {
+            self.tell(&other, Push::RingEnded { call_id: self.id.clone(), user_id: user.clone() });
+        }
         self.settle(CallEndReason::LineBusy, user, now);
         Ok(())
     }
@@ -362,78 +415,6 @@ impl Call {
         }
     }
 
-    // ---- what rooms and time do ----
-
-    /// The room has news of somebody.
-    pub fn handle_room_news(&mut self, user: &UserId, news: RoomNews, now: UnixMillis) {
-        let live = self.phase == Phase::Live;
-        let Some(party) = self.party_mut(user) else { return };
-        let offline = party.offline.is_some();
-        let Standing::In { presence, .. } = &mut party.standing else { return };
-        match news {
-            RoomNews::Joined => *presence = Presence::Joined,
-            // Both gone: the process died, and the room has waited for it.
-            RoomNews::Lost if offline && live => self.leave(user, CallEndReason::Offline, now),
-            RoomNews::Left if offline && live => self.leave(user, CallEndReason::Hangup, now),
-            RoomNews::Left | RoomNews::Lost => *presence = Presence::Awaited { until: now + REJOIN_TIMEOUT },
-            RoomNews::Removed { by } => {
-                let push = Push::RoomExit { room_id: self.room.clone(), reason: ExitReason::Removed, by };
-                self.tell(user, push);
-                self.leave(user, CallEndReason::EndByServer, now);
-            }
-        }
-    }
-
-    /// The room was dismissed: the call is over for everyone.
-    pub fn handle_dismissed(&mut self, by: Option<&str>, now: UnixMillis) {
-        for user in self.users(Party::is_in) {
-            let by = by.map(str::to_owned);
-            self.tell(&user, Push::RoomExit { room_id: self.room.clone(), reason: ExitReason::Dismissed, by });
-        }
-        self.finish(CallEndReason::EndByServer, None, now);
-    }
-
-    /// The room could not be made: nobody can answer. A call that has begun goes on: its people are in the room, or make
-    /// it by entering, and whoever carries the rooms may be out of the server's reach and not of theirs.
-    pub fn handle_failed(&mut self, now: UnixMillis) {
-        if self.phase == Phase::Ringing {
-            self.finish(CallEndReason::EndByServer, None, now);
-        }
-    }
-
-    /// The server was restarted: nobody is online or in the room until they show up again.
-    pub fn handle_restored(&mut self, now: UnixMillis) {
-        let live = self.phase == Phase::Live;
-        for party in &mut self.parties {
-            if let Standing::In { presence, .. } = &mut party.standing {
-                party.offline = Some(now);
-                if live {
-                    *presence = Presence::Awaited { until: now + JOIN_TIMEOUT };
-                }
-            }
-        }
-    }
-
-    /// Time has passed.
-    pub fn handle_timeout(&mut self, now: UnixMillis) {
-        while let Some((at, deadline)) = self.poll_timeout() {
-            if at > now {
-                return;
-            }
-            match deadline {
-                CallDeadline::RingOut(user) => {
-                    self.put_out(&user, CallEndReason::NoResponse);
-                    let push = self.cancelled(&user, &user, CallEndReason::NoResponse, &user);
-                    self.push(To::User(user.clone()), push);
-                    let silent = Push::UserNoResponse { call_id: self.id.clone(), user_id: user.clone() };
-                    self.tell_members(&user, &silent);
-                    self.settle(CallEndReason::NoResponse, &user, now);
-                }
-                CallDeadline::Gone(user) => self.leave(&user, CallEndReason::Offline, now),
-            }
-        }
-    }
-
     // ---- helpers ----
 
     fn party_mut(&mut self, user: &UserId) -> Option<&mut Party> {
@@ -450,79 +431,8 @@ impl Call {
             Some(_) | None => Err(over()),
         }
     }
-
-    fn push(&mut self, to: To, push: Push) {
-        self.outputs.push_back(CallOutput::Push { to, push });
-    }
-
-    /// Tells somebody where they are reached: at the device they take part with, or at all while it rings.
-    fn tell(&mut self, user: &UserId, push: Push) {
-        if let Some(party) = self.party(user).cloned() {
-            self.tell_party(&party, push);
-        }
-    }
-
-    fn tell_party(&mut self, party: &Party, push: Push) {
-        let to = match party.device() {
-            Some(device) => To::Device(party.user.clone(), device.clone()),
-            None => To::User(party.user.clone()),
-        };
-        self.push(to, push);
-    }
-
-    /// Tells everyone who takes part or may still, except the one it is about.
-    fn tell_members(&mut self, about: &UserId, push: &Push) {
-        for user in self.users(|party| party.is_in() || party.is_ringing()) {
-            if user != *about {
-                self.tell(&user, push.clone());
-            }
-        }
-    }
-
-    fn tell_busy(&mut self, user: &UserId) {
-        let Some(inviter) = self.party(user).map(|party| party.inviter.clone()) else { return };
-        if self.party(&inviter).is_some_and(Party::is_in) {
-            self.tell(&inviter, Push::UserLineBusy { call_id: self.id.clone(), user_id: user.clone() });
-        }
-    }
-
-    fn invite(&mut self, user: &UserId) {
-        if let Some(push) = self.invitation(user) {
-            self.push(To::User(user.clone()), push);
-        }
-    }
-
-    fn invitation(&self, user: &UserId) -> Option<Push> {
-        let party = self.party(user)?;
-        let Standing::Ringing { until, .. } = party.standing else { return None };
-        Some(Push::Invited {
-            call_id: self.id.clone(),
-            caller_id: party.inviter.clone(),
-            callee_id_list: self.parties.iter().skip(1).map(|party| party.user.clone()).collect(),
-            group_id: self.group_id.clone(),
-            call_media_type: self.media,
-            user_data: self.user_data.clone(),
-            room_id: self.room.clone(),
-            ring_until: until,
-        })
-    }
-
-    fn begin(&mut self, user: &UserId, now: UnixMillis) {
-        let Some(role) = self.party(user).map(|party| party.role) else { return };
-        let push = Push::Begun {
-            call_id: self.id.clone(),
-            room_id: self.room.clone(),
-            call_media_type: self.media,
-            call_role: role,
-            began_at: now,
-            members: self.users(|party| party.is_in() && party.user != *user),
-            ringing: self.users(Party::is_ringing),
-            access: None,
-        };
-        self.tell(user, push);
-    }
 }
 
-fn over() -> Refusal {
+pub(super) fn over() -> Refusal {
     Refusal::because(Code::WrongState, "The call is over, or does not ring here.")
 }

@@ -16,13 +16,30 @@ pub struct Party {
     pub standing: Standing,
     /// Since when the call plane has not heard of their device.
     pub offline: Option<UnixMillis>,
+    /// When they were invited last; the caller when the call was placed.
+    #[serde(default)]
+    pub invited_at: UnixMillis,
+    /// What the inviter gave along for them; the call's own where empty.
+    #[serde(default)]
+    pub user_data: String,
+    /// Was ever in; the caller once somebody answered.
+    #[serde(default)]
+    pub answered: bool,
+    /// **Milliseconds** that they were in, up to the last time they left.
+    #[serde(default)]
+    pub talked: u64,
+    /// They have deleted their record of this call.
+    #[serde(default)]
+    pub forgotten: bool,
 }
 
 /// Where a person stands.
 ///
 /// ```text
 /// Ringing --accept--> In --hangup, lost, removed--> Out
-///    '------reject, busy, time-out, cancelled--------^
+///    |                 ^---------join---------------||
+///    |'------reject, busy, time-out, cancelled------^|
+///    '<-----------------invited again----------------'
 /// ```
 ///
 /// The caller is `In` from the start.
@@ -44,7 +61,7 @@ pub enum Standing {
         /// Whether the room has seen them.
         presence: Presence,
     },
-    /// No longer takes part. Final.
+    /// No longer takes part.
     Out(CallEndReason),
 }
 
@@ -61,6 +78,24 @@ pub enum Presence {
 }
 
 impl Party {
+    /// Somebody whom it rings from now on, or who is busy.
+    pub(super) fn called(user: UserId, inviter: UserId, until: UnixMillis, busy: bool, now: UnixMillis) -> Self {
+        let standing =
+            if busy { Standing::Out(CallEndReason::LineBusy) } else { Standing::Ringing { until, shown: false } };
+        Self {
+            user,
+            role: CallRole::Called,
+            inviter,
+            standing,
+            offline: None,
+            invited_at: now,
+            user_data: String::new(),
+            answered: false,
+            talked: 0,
+            forgotten: false,
+        }
+    }
+
     /// Takes part.
     #[must_use]
     pub fn is_in(&self) -> bool {
@@ -71,6 +106,24 @@ impl Party {
     #[must_use]
     pub fn is_ringing(&self) -> bool {
         matches!(self.standing, Standing::Ringing { .. })
+    }
+
+    /// Until when it rings there.
+    #[must_use]
+    pub fn rings_until(&self) -> Option<UnixMillis> {
+        match self.standing {
+            Standing::Ringing { until, .. } => Some(until),
+            Standing::In { .. } | Standing::Out(_) => None,
+        }
+    }
+
+    /// Why they no longer take part, where they do not.
+    #[must_use]
+    pub fn out(&self) -> Option<CallEndReason> {
+        match self.standing {
+            Standing::Out(reason) => Some(reason),
+            Standing::Ringing { .. } | Standing::In { .. } => None,
+        }
     }
 
     /// Whether the room has them; nothing where they do not take part.

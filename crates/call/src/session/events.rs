@@ -1,11 +1,11 @@
 //! What the server's words do to the call of a device, and which events that makes.
 
 use super::{
-    CallSession, CallState, Conclusion, ENDING_TIMEOUT, EndedCall, Ending, Entry, Incoming, Live, Outgoing, Output,
-    PLACING_TIMEOUT, Peer, RING_SLACK,
+    CallSession, CallState, Conclusion, DONE_WITH_KEPT, ENDING_TIMEOUT, EndedCall, Ending, Entry, Incoming, Link, Live,
+    Outgoing, Output, PLACING_TIMEOUT, Peer, RING_SLACK,
 };
 use protocol::message::Reply;
-use protocol::{CallEndReason, CallId, CallRole, Code, Event, Push, Refusal, Request, RequestId, UserId};
+use protocol::{CallEndReason, CallId, CallRole, Code, Event, Push, Refusal, Request, RequestId, UnixMillis, UserId};
 use std::time::Instant;
 
 impl CallSession {
@@ -18,22 +18,36 @@ impl CallSession {
             self.handle_invited(push, now);
             return;
         }
-        let Some(call_id) = call_of(&push) else { return };
+        let Some(call_id) = push.call_id() else { return };
         if self.call.call_id() != Some(call_id) {
-            // Of a call that this device has given up.
+            self.handle_push_of_another(push);
             return;
         }
         match push {
             Push::Begun { .. } => self.handle_begun(push, now),
+            Push::UserInviting { user_id, ring_until, profile, .. } => {
+                self.learn(&user_id, profile);
+                self.handle_inviting(user_id, ring_until, now);
+            }
+            Push::UserAccepted { user_id, .. } => self.report(Event::OnUserAccept { user_id }),
+            Push::UserInfo { user_id, profile, .. } => self.learn(&user_id, Some(profile)),
+            Push::RingEnded { user_id, .. } => self.forget(&user_id),
+            Push::MediaTypeChanged { old_call_media_type, new_call_media_type, .. } => {
+                if let CallState::Live(live) = &mut self.call {
+                    live.media = new_call_media_type;
+                }
+                self.report(Event::OnCallMediaTypeChanged { old_call_media_type, new_call_media_type });
+            }
             Push::Ringing { .. } => {
                 if let CallState::Outgoing(outgoing) = &mut self.call {
                     outgoing.ringing = true;
                 }
             }
-            Push::UserJoined { user_id, .. } => {
+            Push::UserJoined { user_id, profile, .. } => {
+                self.learn(&user_id, profile);
                 if let CallState::Live(live) = &mut self.call {
                     live.peers.retain(|peer| peer.user != user_id);
-                    live.peers.push(Peer { user: user_id.clone(), ringing: false });
+                    live.peers.push(Peer { user: user_id.clone(), rings_until: None });
                 }
                 self.report(Event::OnUserJoin { user_id });
             }
@@ -78,6 +92,74 @@ impl CallSession {
         }
     }
 
+    /// Of a call that this device has done with; or the end of one that an earlier run of this program was in.
+    fn handle_push_of_another(&mut self, push: Push) {
+        let Push::Ended { call_id, room_id, call_media_type, call_role, total_time, reason, user_id, inviter_id } =
+            push
+        else {
+            return;
+        };
+        if self.done_with.contains(&call_id) {
+            return;
+        }
+        let me = &self.identity.user;
+        let with = [&user_id, &inviter_id].into_iter().find(|user| *user != me).cloned();
+        let ended = EndedCall {
+            call: call_id.clone(),
+            media: call_media_type,
+            reason,
+            by: user_id.clone(),
+            with: with.into_iter().collect(),
+            seconds: Some(total_time),
+        };
+        self.report(Event::OnCallEnd {
+            call_id,
+            room_id,
+            call_media_type,
+            call_role,
+            total_time,
+            reason,
+            user_id,
+            inviter_id,
+        });
+        if self.call == CallState::Idle {
+            self.outputs.push_back(Output::Over(ended));
+        }
+    }
+
+    fn handle_inviting(&mut self, user_id: UserId, until: UnixMillis, now: Instant) {
+        let until = self.local(until, now);
+        match &mut self.call {
+            CallState::Outgoing(outgoing) => {
+                outgoing.group = true;
+                outgoing.callees.retain(|user| *user != user_id);
+                outgoing.callees.push(user_id.clone());
+                outgoing.until = outgoing.until.max(until + RING_SLACK);
+            }
+            CallState::Live(live) => {
+                live.group = true;
+                live.peers.retain(|peer| peer.user != user_id);
+                live.peers.push(Peer { user: user_id.clone(), rings_until: Some(until) });
+            }
+            CallState::Idle
+            | CallState::Placing(_)
+            | CallState::Joining(_)
+            | CallState::Incoming(_)
+            | CallState::Ending(_) => {}
+        }
+        let everyone = match &self.call {
+            CallState::Outgoing(outgoing) => outgoing.callees.clone(),
+            CallState::Live(live) => live.peers.iter().map(|peer| peer.user.clone()).collect(),
+            CallState::Idle
+            | CallState::Placing(_)
+            | CallState::Joining(_)
+            | CallState::Incoming(_)
+            | CallState::Ending(_) => return,
+        };
+        self.report(Event::OnUserInviting { user_id });
+        self.report(Event::OnGroupCallInviteeListUpdate { user_id_list: everyone });
+    }
+
     fn handle_invited(&mut self, push: Push, now: Instant) {
         let Push::Invited {
             call_id,
@@ -88,12 +170,22 @@ impl CallSession {
             user_data,
             room_id,
             ring_until,
+            is_group,
+            profiles,
         } = push
         else {
             return;
         };
-        // While placing, an invitation says that the other one was faster: the server refuses ours.
-        let free = matches!(self.call, CallState::Idle | CallState::Placing(_));
+        // While asking, an invitation says that the other one was faster: the server refuses ours.
+        let free = matches!(self.call, CallState::Idle | CallState::Placing(_) | CallState::Joining(_));
+        if self.call.call_id() == Some(&call_id) && !free {
+            return;
+        }
+        if self.occupied && self.multi_device {
+            // It may ring on another device of this user.
+            self.done_with(&call_id);
+            return;
+        }
         if !free || self.occupied {
             // Refused only with too many requests in flight; then it rings out by itself.
             if let Ok(id) = self.request(Request::Ignore { call_id }) {
@@ -101,22 +193,45 @@ impl CallSession {
             }
             return;
         }
+        self.learn_all(profiles);
         self.call = CallState::Incoming(Incoming {
             call: call_id.clone(),
-            room: room_id,
+            room: room_id.clone(),
             caller: caller_id.clone(),
             callees: callee_id_list.clone(),
             group_id: group_id.clone(),
             media: call_media_type,
             user_data: user_data.clone(),
+            group: is_group,
             answering: false,
             until: self.local(ring_until, now) + RING_SLACK,
         });
-        self.report(Event::OnCallReceived { call_id, caller_id, callee_id_list, group_id, call_media_type, user_data });
+        self.report(Event::OnCallReceived {
+            call_id,
+            caller_id,
+            callee_id_list,
+            group_id,
+            call_media_type,
+            user_data,
+            room_id,
+        });
     }
 
     fn handle_begun(&mut self, push: Push, now: Instant) {
-        let Push::Begun { call_id, room_id, call_media_type, call_role, began_at, members, ringing, access } = push
+        let Push::Begun {
+            call_id,
+            room_id,
+            call_media_type,
+            call_role,
+            began_at,
+            members,
+            ringing,
+            ringing_until,
+            is_group,
+            inviter_id,
+            profiles,
+            access,
+        } = push
         else {
             return;
         };
@@ -124,9 +239,15 @@ impl CallSession {
             CallState::Outgoing(_) => self.identity.user.clone(),
             CallState::Incoming(incoming) => incoming.caller.clone(),
             CallState::Ending(ending) => ending.silent.inviter.clone(),
+            CallState::Joining(_) => inviter_id.unwrap_or_else(|| self.identity.user.clone()),
             CallState::Idle | CallState::Placing(_) | CallState::Live(_) => return,
         };
-        let peer = |ringing: bool| move |user: &UserId| Peer { user: user.clone(), ringing };
+        self.learn_all(profiles);
+        let inside = members.iter().map(|user| Peer { user: user.clone(), rings_until: None });
+        let rung = ringing.iter().map(|user| {
+            let until = ringing_until.get(user).map_or(now, |until| self.local(*until, now));
+            Peer { user: user.clone(), rings_until: Some(until) }
+        });
         let live = Live {
             call: call_id.clone(),
             room: room_id.clone(),
@@ -134,7 +255,8 @@ impl CallSession {
             role: call_role,
             began: self.local(began_at, now).min(now),
             inviter,
-            peers: members.iter().map(peer(false)).chain(ringing.iter().map(peer(true))).collect(),
+            group: is_group,
+            peers: inside.chain(rung).collect(),
         };
         if let CallState::Ending(ending) = &mut self.call {
             // The other side answered before our hang-up got through: it began, and ends with the server's next word.
@@ -165,6 +287,7 @@ impl CallSession {
             CallState::Placing(placing) if placing.request == id => placing.clone(),
             CallState::Idle
             | CallState::Placing(_)
+            | CallState::Joining(_)
             | CallState::Outgoing(_)
             | CallState::Incoming(_)
             | CallState::Live(_)
@@ -172,6 +295,7 @@ impl CallSession {
                 if let Ok(Reply { call_id: Some(call_id), .. }) = result {
                     // Taken back before it had an id, or overtaken by an invitation.
                     tracing::debug!(abandoned, "hanging up a call that nobody waits for");
+                    self.done_with(call_id);
                     if let Ok(id) = self.request(Request::Hangup { call_id: call_id.clone() }) {
                         self.abandon(id);
                     }
@@ -179,7 +303,7 @@ impl CallSession {
                 return;
             }
         };
-        let Ok(Reply { call_id: Some(call), room_id: Some(room), access, ring_until }) = result else {
+        let Ok(Reply { call_id: Some(call), room_id: Some(room), access, ring_until, .. }) = result else {
             self.call = CallState::Idle;
             return;
         };
@@ -192,6 +316,7 @@ impl CallSession {
             room: room.clone(),
             callees: placing.callees,
             media: placing.media,
+            group: placing.group,
             ringing: false,
             until: ring_until.map_or(now + PLACING_TIMEOUT * 3, |until| self.local(until, now)) + RING_SLACK,
         });
@@ -205,6 +330,24 @@ impl CallSession {
         }
     }
 
+    pub(super) fn handle_join_answer(
+        &mut self,
+        id: RequestId,
+        call_id: &CallId,
+        abandoned: bool,
+        result: &Result<Reply, Refusal>,
+    ) {
+        let waiting = matches!(&self.call, CallState::Joining(joining) if joining.request == id);
+        if waiting && result.is_err() {
+            self.call = CallState::Idle;
+        } else if abandoned && result.is_ok() {
+            self.done_with(call_id);
+            if let Ok(id) = self.request(Request::Hangup { call_id: call_id.clone() }) {
+                self.abandon(id);
+            }
+        }
+    }
+
     /// Ends one's own part: the devices are released at once, the server's word is awaited for a moment.
     pub(super) fn end(&mut self, request: Request, reason: CallEndReason, now: Instant) -> Result<RequestId, Refusal> {
         let Some(silent) = self.call.conclude(&self.identity.user, reason) else {
@@ -215,13 +358,19 @@ impl CallSession {
             self.outputs.push_back(Output::LeaveRoom { call: silent.call.clone() });
         }
         self.call = CallState::Ending(Ending { silent, until: now + ENDING_TIMEOUT });
+        if matches!(self.link, Link::Refused(_)) {
+            // The server hears of it when a new ticket has brought the session back; nobody waits for that.
+            self.abandon(id);
+            self.outputs.push_back(Output::Done { id, result: Ok(Reply::default()) });
+            self.conclude_ending(now);
+        }
         Ok(id)
     }
 
     pub(super) fn expire_call(&mut self, now: Instant) {
         match &self.call {
-            CallState::Placing(_) => {
-                self.abandon_placing(&Refusal::because(Code::Signalling, "The server did not answer."));
+            CallState::Placing(_) | CallState::Joining(_) => {
+                self.abandon_asking(&Refusal::because(Code::Signalling, "The server did not answer."));
             }
             CallState::Outgoing(outgoing) => {
                 let call_id = outgoing.call.clone();
@@ -236,16 +385,31 @@ impl CallSession {
         }
     }
 
-    /// Nobody waits for the call that is being placed any more.
-    pub(super) fn abandon_placing(&mut self, refusal: &Refusal) {
-        let CallState::Placing(placing) = &self.call else { return };
-        let id = placing.request;
+    /// Nobody waits any more for the call that is being placed or joined.
+    pub(super) fn abandon_asking(&mut self, refusal: &Refusal) {
+        let id = match &self.call {
+            CallState::Placing(placing) => placing.request,
+            CallState::Joining(joining) => joining.request,
+            CallState::Idle
+            | CallState::Outgoing(_)
+            | CallState::Incoming(_)
+            | CallState::Live(_)
+            | CallState::Ending(_) => return,
+        };
         self.call = CallState::Idle;
         self.abandon(id);
         self.outputs.push_back(Output::Done { id, result: Err(refusal.clone()) });
     }
 
-    fn abandon(&mut self, id: RequestId) {
+    fn done_with(&mut self, call: &CallId) {
+        self.done_with.retain(|done| done != call);
+        self.done_with.push_back(call.clone());
+        while self.done_with.len() > DONE_WITH_KEPT {
+            self.done_with.pop_front();
+        }
+    }
+
+    pub(super) fn abandon(&mut self, id: RequestId) {
         if let Some(pending) = self.pending.get_mut(&id) {
             pending.abandoned = true;
         }
@@ -295,6 +459,7 @@ impl CallSession {
         let entered = matches!(self.call, CallState::Outgoing(_) | CallState::Live(_));
         let was = self.call.conclude(&self.identity.user, reason)?;
         self.call = CallState::Idle;
+        self.done_with(&was.call);
         if entered {
             self.outputs.push_back(Output::LeaveRoom { call: was.call.clone() });
         }
@@ -308,27 +473,11 @@ impl CallSession {
             CallState::Live(live) if live.peers.len() > 1 => live.peers.retain(|peer| peer.user != *user),
             CallState::Idle
             | CallState::Placing(_)
+            | CallState::Joining(_)
             | CallState::Outgoing(_)
             | CallState::Incoming(_)
             | CallState::Live(_)
             | CallState::Ending(_) => {}
         }
-    }
-}
-
-/// The call that an event is about.
-fn call_of(push: &Push) -> Option<&CallId> {
-    match push {
-        Push::Invited { call_id, .. }
-        | Push::Ringing { call_id, .. }
-        | Push::Begun { call_id, .. }
-        | Push::UserJoined { call_id, .. }
-        | Push::UserLeft { call_id, .. }
-        | Push::UserRejected { call_id, .. }
-        | Push::UserNoResponse { call_id, .. }
-        | Push::UserLineBusy { call_id, .. }
-        | Push::Cancelled { call_id, .. }
-        | Push::Ended { call_id, .. } => Some(call_id),
-        Push::RoomExit { .. } | Push::Unknown => None,
     }
 }

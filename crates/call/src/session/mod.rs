@@ -6,17 +6,19 @@
 
 mod events;
 mod output;
+mod people;
+mod rules;
 mod state;
+mod wishes;
 
 pub use output::{Deadline, Entry, Output};
-pub use state::{CallState, EndedCall, Ending, Incoming, Link, Live, Outgoing, Peer, Placing};
+pub use rules::{check_invitation, check_placement};
+pub use state::{CallState, EndedCall, Ending, Incoming, Joining, Link, Live, Outgoing, Peer, Placing};
 
-use protocol::message::{
-    CALLEE_LIMIT, Hello, PlaceCall, Reply, Resume, Seq, Ticket, USER_DATA_LIMIT, VERSION, Welcome,
-};
+use protocol::message::{Hello, Reply, Resume, Seq, Ticket, VERSION, Welcome};
 use protocol::{
-    CallEndReason, CallId, ClientMessage, Code, DeviceId, Event, Refusal, Request, RequestId, RoomId, ServerMessage,
-    UnixMillis, UserId,
+    CallCard, CallEndReason, CallId, ClientMessage, Code, DeviceId, Event, Profile, Refusal, Request, RequestId,
+    ServerMessage, UnixMillis, UserId,
 };
 use state::Conclusion;
 use std::collections::{BTreeMap, VecDeque};
@@ -31,6 +33,9 @@ const ENDING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A ring ends here even when the server cannot be reached, this long after it should have.
 const RING_SLACK: Duration = Duration::from_secs(5);
+
+/// Calls of which this device remembers that it has done with them: what the server still says of them is no news.
+const DONE_WITH_KEPT: usize = 16;
 
 /// Requests in flight: a person clicks one at a time. More is a fault of the body and refused.
 const PENDING_LIMIT: usize = 16;
@@ -80,6 +85,15 @@ pub struct CallSession {
     heard: Option<Instant>,
     next_request: RequestId,
     pending: BTreeMap<RequestId, Pending>,
+    /// Calls that this device has ended, or given up before they had a name.
+    done_with: VecDeque<CallId>,
+    /// Running calls that this user may join.
+    cards: Vec<CallCard>,
+    /// How people call themselves.
+    profiles: BTreeMap<UserId, Profile>,
+    multi_device: bool,
+    /// It was reported that the ticket has expired.
+    expiry_told: bool,
     outputs: VecDeque<Output>,
 }
 
@@ -100,6 +114,11 @@ impl CallSession {
             heard: None,
             next_request: 1,
             pending: BTreeMap::new(),
+            done_with: VecDeque::new(),
+            cards: Vec::new(),
+            profiles: BTreeMap::new(),
+            multi_device: false,
+            expiry_told: false,
             outputs: VecDeque::new(),
         }
     }
@@ -120,6 +139,31 @@ impl CallSession {
     #[must_use]
     pub fn call(&self) -> &CallState {
         &self.call
+    }
+
+    /// The server knows the session and refuses its ticket: [`Self::renew_ticket`] with a good one goes on.
+    #[must_use]
+    pub fn wants_ticket(&self) -> bool {
+        let of_ticket = |refusal: &Refusal| refusal.known().is_some_and(Code::is_of_ticket);
+        self.session.is_some() && matches!(&self.link, Link::Refused(refusal) if of_ticket(refusal))
+    }
+
+    /// Running calls that this user was invited to, is not in, and may join.
+    #[must_use]
+    pub fn cards(&self) -> &[CallCard] {
+        &self.cards
+    }
+
+    /// How people call themselves, this user too; only those who have said it.
+    #[must_use]
+    pub fn profiles(&self) -> &BTreeMap<UserId, Profile> {
+        &self.profiles
+    }
+
+    /// Whether several devices of this user may be signed in at once.
+    #[must_use]
+    pub fn multi_device(&self) -> bool {
+        self.multi_device
     }
 
     /// The next thing to do.
@@ -211,15 +255,32 @@ impl CallSession {
                     self.handle_closed();
                 }
             }
+            ServerMessage::Cards { cards } => self.handle_cards(cards),
             ServerMessage::Kicked {} => self.handle_kicked(now),
-            ServerMessage::TicketExpired {} => self.report(Event::OnUserSigExpired),
+            ServerMessage::TicketExpired {} => self.report_expiry(),
             ServerMessage::Ping {} => self.send(ClientMessage::Pong {}),
             ServerMessage::Pong {} => {}
         }
     }
 
+    fn report_expiry(&mut self) {
+        if !std::mem::replace(&mut self.expiry_told, true) {
+            self.report(Event::OnUserSigExpired);
+        }
+    }
+
     fn handle_welcome(&mut self, welcome: Welcome, now: Instant) {
+        if welcome.version != VERSION {
+            let code = if welcome.version > VERSION { Code::ClientOutdated } else { Code::ServerOutdated };
+            self.handle_refused(code.into(), now);
+            return;
+        }
         self.link = Link::Online;
+        self.expiry_told = false;
+        self.cards.clear();
+        self.multi_device = welcome.multi_device;
+        let me = self.identity.user.clone();
+        self.learn(&me, Some(welcome.profile));
         self.heartbeat = Duration::from_millis(welcome.heartbeat_ms.clamp(100, 600_000));
         self.clock = Some(ServerClock { server: welcome.now, local: now });
         let known = self.session.replace(welcome.session).is_some();
@@ -236,11 +297,13 @@ impl CallSession {
             self.fail_pending(&Code::SessionGone.into());
             self.conclude_here(CallEndReason::Offline, now);
         }
+        self.report(Event::SdkReady);
     }
 
     fn handle_refused(&mut self, refusal: Refusal, now: Instant) {
-        if refusal.known() == Some(Code::SigExpired) && self.session.is_some() {
-            self.report(Event::OnUserSigExpired);
+        let expired = refusal.known() == Some(Code::SigExpired) && self.session.is_some();
+        if expired {
+            self.report_expiry();
         } else {
             self.report(Event::OnError { code: refusal.code, message: refusal.message.clone() });
         }
@@ -255,7 +318,10 @@ impl CallSession {
         self.link = Link::Refused(refusal);
         self.heard = None;
         self.outputs.push_back(Output::Close);
-        self.conclude_here(CallEndReason::Offline, now);
+        // A bad ticket ends no running call: its room goes on, and a good one brings the session back.
+        if !(self.wants_ticket() && matches!(self.call, CallState::Live(_))) {
+            self.conclude_here(CallEndReason::Offline, now);
+        }
     }
 
     fn handle_kicked(&mut self, now: Instant) {
@@ -270,6 +336,10 @@ impl CallSession {
 
     fn handle_answer(&mut self, id: RequestId, mut result: Result<Reply, Refusal>, now: Instant) {
         let Some(pending) = self.pending.remove(&id) else { return };
+        if result.as_ref().is_err_and(|refusal| refusal.known() == Some(Code::UnknownCommand)) {
+            result =
+                Err(Refusal::because(Code::ServerOutdated, "The server is too old to know this: upgrade the server."));
+        }
         match &pending.request {
             Request::Call(_) => self.handle_placed(id, pending.abandoned, &result, now),
             Request::Accept { call_id } => self.handle_accept_answer(call_id, &result, now),
@@ -284,183 +354,27 @@ impl CallSession {
                     result = Ok(Reply::default());
                 }
             }
-            Request::RoomAccess { .. }
+            Request::Join { call_id } => self.handle_join_answer(id, call_id, pending.abandoned, &result),
+            Request::SetSelfInfo(profile) if result.is_ok() => {
+                let me = self.identity.user.clone();
+                self.learn(&me, Some(profile.clone()));
+            }
+            Request::EnableMultiDeviceAbility { enable } if result.is_ok() => self.multi_device = *enable,
+            Request::RenewTicket { .. } if result.is_ok() => self.expiry_told = false,
+            Request::SetSelfInfo(_)
+            | Request::EnableMultiDeviceAbility { .. }
+            | Request::RenewTicket { .. }
+            | Request::InviteUser(_)
+            | Request::SwitchCallMediaType { .. }
+            | Request::QueryRecentCalls(_)
+            | Request::DeleteRecordCalls { .. }
+            | Request::RoomAccess { .. }
             | Request::EnterRoom { .. }
             | Request::LeaveRoom { .. }
-            | Request::RenewTicket { .. }
             | Request::SignOut {} => {}
         }
         if !pending.abandoned {
             self.outputs.push_back(Output::Done { id, result });
-        }
-    }
-
-    // ---- what the person wants ----
-
-    /// Place a call. The id comes back in [`Output::Done`].
-    pub fn place(&mut self, call: PlaceCall, now: Instant) -> Result<RequestId, Refusal> {
-        self.signed_in()?;
-        match self.call {
-            CallState::Idle => {}
-            CallState::Placing(_) => return Err(Code::AlreadyUnderWay.into()),
-            CallState::Outgoing(_) | CallState::Incoming(_) | CallState::Live(_) | CallState::Ending(_) => {
-                return Err(Refusal::because(Code::WrongState, "Another call is under way."));
-            }
-        }
-        if self.occupied {
-            return Err(Refusal::because(Code::WrongState, "Leave the room first."));
-        }
-        check_placement(&call, &self.identity.user)?;
-        if self.link != Link::Online {
-            return Err(Refusal::because(Code::Signalling, "The server cannot be reached right now."));
-        }
-        let (callees, media) = (call.callee_id_list.clone(), call.call_media_type);
-        let request = self.request(Request::Call(call))?;
-        self.call = CallState::Placing(Placing { request, callees, media, until: now + PLACING_TIMEOUT });
-        Ok(request)
-    }
-
-    /// Answer the call that rings here.
-    pub fn accept(&mut self) -> Result<RequestId, Refusal> {
-        self.signed_in()?;
-        let CallState::Incoming(incoming) = &self.call else {
-            return Err(Refusal::because(Code::WrongState, "No call rings here."));
-        };
-        if incoming.answering {
-            return Err(Code::AlreadyUnderWay.into());
-        }
-        let call_id = incoming.call.clone();
-        let id = self.request(Request::Accept { call_id })?;
-        if let CallState::Incoming(incoming) = &mut self.call {
-            incoming.answering = true;
-        }
-        Ok(id)
-    }
-
-    /// Decline the call that rings here.
-    pub fn reject(&mut self, now: Instant) -> Result<RequestId, Refusal> {
-        let call_id = self.ringing_here()?;
-        self.end(Request::Reject { call_id }, CallEndReason::Reject, now)
-    }
-
-    /// Leave the call that rings here without an answer: the caller gets "busy".
-    pub fn ignore(&mut self, now: Instant) -> Result<RequestId, Refusal> {
-        let call_id = self.ringing_here()?;
-        let id = self.end(Request::Ignore { call_id }, CallEndReason::LineBusy, now)?;
-        if let CallState::Ending(ending) = &mut self.call {
-            ending.silent.unreported = true;
-        }
-        Ok(id)
-    }
-
-    /// Take back, decline or leave the call, whichever it is. `None` where there was nothing to tell the server: the
-    /// call had no id yet and is hung up as soon as it has one.
-    pub fn hangup(&mut self, now: Instant) -> Result<Option<RequestId>, Refusal> {
-        self.signed_in()?;
-        match &self.call {
-            CallState::Idle => Err(Refusal::because(Code::WrongState, "There is no call to hang up.")),
-            CallState::Ending(_) => Err(Code::AlreadyUnderWay.into()),
-            CallState::Placing(_) => {
-                self.abandon_placing(&Refusal::because(Code::WrongState, "The call was taken back."));
-                Ok(None)
-            }
-            CallState::Outgoing(outgoing) => {
-                let call_id = outgoing.call.clone();
-                self.end(Request::Hangup { call_id }, CallEndReason::Canceled, now).map(Some)
-            }
-            CallState::Incoming(_) => self.reject(now).map(Some),
-            CallState::Live(live) => {
-                let call_id = live.call.clone();
-                self.end(Request::Hangup { call_id }, CallEndReason::Hangup, now).map(Some)
-            }
-        }
-    }
-
-    /// A fresh token for the room of the running call, needed before every rejoin.
-    pub fn room_access(&mut self) -> Result<RequestId, Refusal> {
-        self.signed_in()?;
-        let CallState::Live(live) = &self.call else {
-            return Err(Refusal::because(Code::WrongState, "There is no running call."));
-        };
-        let call_id = live.call.clone();
-        self.request(Request::RoomAccess { call_id })
-    }
-
-    /// A token for a room by its id. `rejoin`: the same membership goes on, refused to one who was removed. `key`: a
-    /// PrivateMapKey, where the server asks for one.
-    pub fn enter_room(&mut self, room: RoomId, rejoin: bool, key: Option<Ticket>) -> Result<RequestId, Refusal> {
-        self.signed_in()?;
-        if self.call != CallState::Idle {
-            return Err(Refusal::because(Code::WrongState, "A call is under way."));
-        }
-        self.request(Request::EnterRoom { room_id: room, rejoin, private_map_key: key })
-    }
-
-    /// The room entered by [`Self::enter_room`] was left.
-    pub fn leave_room(&mut self, room: RoomId) -> Result<RequestId, Refusal> {
-        self.signed_in()?;
-        self.request(Request::LeaveRoom { room_id: room })
-    }
-
-    /// Whether the user is in a room without a call: then whoever rings gets "busy".
-    pub fn set_occupied(&mut self, occupied: bool) {
-        self.occupied = occupied;
-    }
-
-    /// The room of the running call is lost for good: the call ends here for reason "offline", and the server is told.
-    pub fn handle_room_gave_up(&mut self, now: Instant) {
-        let CallState::Live(live) = &self.call else { return };
-        let call_id = live.call.clone();
-        // The request outlives the state: it is sent again after a resume.
-        let _ = self.request(Request::Hangup { call_id });
-        self.conclude_here(CallEndReason::Offline, now);
-    }
-
-    /// A new ticket, for the next hello and, where online, handed in at once.
-    pub fn renew_ticket(&mut self, ticket: impl Into<String>) -> Result<Option<RequestId>, Refusal> {
-        self.ticket = Ticket(ticket.into());
-        match self.link {
-            Link::Refused(_) => self.link = Link::Down,
-            Link::Online => return self.request(Request::RenewTicket { user_sig: self.ticket.clone() }).map(Some),
-            Link::Down | Link::Greeting | Link::Kicked | Link::SignedOut => {}
-        }
-        Ok(None)
-    }
-
-    /// Leave whatever is under way and end the session.
-    pub fn sign_out(&mut self, now: Instant) {
-        if self.link == Link::Online {
-            // Refused only with too many requests in flight; closing the socket does the rest.
-            let _ = self.request(Request::SignOut {});
-        }
-        self.conclude_here(CallEndReason::Hangup, now);
-        self.link = Link::SignedOut;
-        self.heard = None;
-        self.session = None;
-        self.fail_pending(&Code::NotSignedIn.into());
-        self.outputs.push_back(Output::Close);
-    }
-
-    // ---- helpers ----
-
-    fn signed_in(&self) -> Result<(), Refusal> {
-        match &self.link {
-            Link::Refused(refusal) => Err(refusal.clone()),
-            Link::Kicked | Link::SignedOut => Err(Code::NotSignedIn.into()),
-            Link::Down | Link::Greeting if self.session.is_none() => Err(Code::NotSignedIn.into()),
-            Link::Down | Link::Greeting | Link::Online => Ok(()),
-        }
-    }
-
-    fn ringing_here(&self) -> Result<CallId, Refusal> {
-        self.signed_in()?;
-        match &self.call {
-            CallState::Incoming(incoming) => Ok(incoming.call.clone()),
-            CallState::Idle
-            | CallState::Placing(_)
-            | CallState::Outgoing(_)
-            | CallState::Live(_)
-            | CallState::Ending(_) => Err(Refusal::because(Code::WrongState, "No call rings here.")),
         }
     }
 
@@ -492,7 +406,7 @@ impl CallSession {
                 self.outputs.push_back(Output::Done { id, result: Err(refusal.clone()) });
             }
         }
-        if matches!(self.call, CallState::Placing(_)) {
+        if matches!(self.call, CallState::Placing(_) | CallState::Joining(_)) {
             self.call = CallState::Idle;
         }
     }
@@ -504,29 +418,4 @@ impl CallSession {
             None => clock.local.checked_sub(clock.server.since(time)).unwrap_or(clock.local),
         }
     }
-}
-
-/// The rules of a new call that need no server: who and how much.
-pub fn check_placement(call: &PlaceCall, caller: &UserId) -> Result<(), Refusal> {
-    let wrong = |message: &str| Err(Refusal::because(Code::BadParameter, message));
-    let callees = &call.callee_id_list;
-    if callees.is_empty() || callees.len() > CALLEE_LIMIT {
-        return wrong("A call rings 1 to 8 people.");
-    }
-    if callees.contains(caller) {
-        return wrong("Nobody can call themselves.");
-    }
-    if callees.iter().enumerate().any(|(at, user)| callees[..at].contains(user)) {
-        return wrong("Somebody is on the list twice.");
-    }
-    if call.user_data.len() > USER_DATA_LIMIT {
-        return wrong("The user data has at most 4096 bytes.");
-    }
-    if call.group_id.len() > 64 {
-        return wrong("The group id has at most 64 bytes.");
-    }
-    if call.timeout.is_some_and(|seconds| !(1..=600).contains(&seconds)) {
-        return wrong("A call rings for 1 to 600 seconds.");
-    }
-    Ok(())
 }

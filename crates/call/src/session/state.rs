@@ -34,10 +34,13 @@ pub enum Link {
 /// ```text
 ///        place            reply            begun
 /// Idle ---------> Placing -----> Outgoing -------.
-///  |                                 |            v
-///  |  invited           begun (after accept)    Live
-///  '-------> Incoming -----------------------------^
+///  | |                               |            v
+///  | |  invited         begun (after accept)    Live
+///  | '-----> Incoming -----------------------------^
+///  |   join                        begun           |
+///  '-------> Joining ------------------------------'
 ///
+/// Placing, Joining --refused, hangup, deadline-> Idle
 /// Outgoing, Incoming, Live --hangup, reject, ignore--> Ending --> Idle
 /// Outgoing, Incoming, Live --cancelled, ended, deadline---------> Idle
 /// ```
@@ -47,6 +50,8 @@ pub enum CallState {
     Idle,
     /// Asked the server for one.
     Placing(Placing),
+    /// Asked the server to let this user into a running one.
+    Joining(Joining),
     /// It rings at the others.
     Outgoing(Outgoing),
     /// It rings here.
@@ -66,7 +71,20 @@ pub struct Placing {
     pub callees: Vec<UserId>,
     /// Voice or video.
     pub media: CallMediaType,
+    /// More than two may be in it.
+    pub group: bool,
     /// Give up when the server has not answered by then.
+    pub until: Instant,
+}
+
+/// A running call that this user wants to enter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joining {
+    /// The request.
+    pub request: RequestId,
+    /// Which.
+    pub call: CallId,
+    /// Give up when it has not begun here by then.
     pub until: Instant,
 }
 
@@ -81,6 +99,8 @@ pub struct Outgoing {
     pub callees: Vec<UserId>,
     /// Voice or video.
     pub media: CallMediaType,
+    /// More than two may be in it.
+    pub group: bool,
     /// A device of a callee has shown the call.
     pub ringing: bool,
     /// Over at the latest, whatever the server says.
@@ -104,6 +124,8 @@ pub struct Incoming {
     pub media: CallMediaType,
     /// From the caller.
     pub user_data: String,
+    /// More than two may be in it.
+    pub group: bool,
     /// Accepted here, not yet confirmed: the ring is silent.
     pub answering: bool,
     /// Over at the latest, whatever the server says.
@@ -125,6 +147,8 @@ pub struct Live {
     pub began: Instant,
     /// Who invited this user.
     pub inviter: UserId,
+    /// More than two may be in it.
+    pub group: bool,
     /// The others.
     pub peers: Vec<Peer>,
 }
@@ -134,8 +158,16 @@ pub struct Live {
 pub struct Peer {
     /// Who.
     pub user: UserId,
-    /// Not answered yet.
-    pub ringing: bool,
+    /// Until when it rings there; none for one who has answered.
+    pub rings_until: Option<Instant>,
+}
+
+impl Peer {
+    /// Has not answered yet.
+    #[must_use]
+    pub fn is_ringing(&self) -> bool {
+        self.rings_until.is_some()
+    }
 }
 
 /// A call that this user has ended.
@@ -193,6 +225,7 @@ impl CallState {
     pub fn call_id(&self) -> Option<&CallId> {
         match self {
             Self::Idle | Self::Placing(_) => None,
+            Self::Joining(joining) => Some(&joining.call),
             Self::Outgoing(outgoing) => Some(&outgoing.call),
             Self::Incoming(incoming) => Some(&incoming.call),
             Self::Live(live) => Some(&live.call),
@@ -206,7 +239,7 @@ impl CallState {
         let until = match self {
             Self::Outgoing(outgoing) => outgoing.until,
             Self::Incoming(incoming) => incoming.until,
-            Self::Idle | Self::Placing(_) | Self::Live(_) | Self::Ending(_) => return None,
+            Self::Idle | Self::Placing(_) | Self::Joining(_) | Self::Live(_) | Self::Ending(_) => return None,
         };
         until.checked_sub(RING_SLACK)
     }
@@ -216,6 +249,7 @@ impl CallState {
         match self {
             Self::Idle | Self::Live(_) => None,
             Self::Placing(placing) => Some(placing.until),
+            Self::Joining(joining) => Some(joining.until),
             Self::Outgoing(outgoing) => Some(outgoing.until),
             Self::Incoming(incoming) => Some(incoming.until),
             Self::Ending(ending) => Some(ending.until),
@@ -225,7 +259,7 @@ impl CallState {
     /// What this side alone would say if the call ended now for `reason`; nothing where there is no call.
     pub(super) fn conclude(&self, me: &UserId, reason: CallEndReason) -> Option<Conclusion> {
         match self {
-            Self::Idle | Self::Placing(_) => None,
+            Self::Idle | Self::Placing(_) | Self::Joining(_) => None,
             Self::Outgoing(o) => Some(Conclusion {
                 call: o.call.clone(),
                 room: o.room.clone(),

@@ -5,12 +5,18 @@
 //! [`Switchboard::poll_output`], and arms a timer at [`Switchboard::poll_timeout`]. Because the store comes first, no
 //! device has ever seen an event that a restart forgets.
 
+mod accounts;
+mod alarms;
+mod cards;
 mod ids;
+mod records;
 mod requests;
 mod rooms;
 mod sessions;
 mod store;
 
+pub use accounts::Account;
+pub use records::page;
 pub use requests::Entry;
 pub use rooms::RoomsEvent;
 pub use sessions::{DeviceSession, SignIn};
@@ -20,7 +26,8 @@ use crate::call::{Call, CallOutput, Departure, Phase, To};
 use ids::Ids;
 use protocol::message::Seq;
 use protocol::{
-    CallId, DeviceId, ExitReason, Privileges, Push, Refusal, RequestId, RoomId, ServerMessage, UnixMillis, UserId,
+    CallCard, CallId, CallRecord, DeviceId, ExitReason, Privileges, Push, RecordFilter, Refusal, RequestId, RoomId,
+    ServerMessage, UnixMillis, UserId,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -44,11 +51,13 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// Rooms are entered with a PrivateMapKey only.
     pub map_key_required: bool,
+    /// Whether users may let several devices be signed in at once.
+    pub multi_device: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { heartbeat: Duration::from_secs(10), map_key_required: false }
+        Self { heartbeat: Duration::from_secs(10), map_key_required: false, multi_device: true }
     }
 }
 
@@ -78,6 +87,19 @@ pub enum Output {
         /// The user.
         user: UserId,
     },
+    /// Answer with the user's records out of the store.
+    ReadRecords {
+        /// On this connection.
+        conn: ConnId,
+        /// The request.
+        id: RequestId,
+        /// Whose.
+        user: UserId,
+        /// Which.
+        filter: RecordFilter,
+        /// Of calls that are over for this user and still run for others: the store does not have them yet.
+        running: Vec<CallRecord>,
+    },
 }
 
 /// The brain of the call plane.
@@ -85,7 +107,8 @@ pub enum Output {
 pub struct Switchboard {
     settings: Settings,
     ids: Ids,
-    known: BTreeSet<UserId>,
+    /// Everyone who has ever signed in.
+    accounts: BTreeMap<UserId, Account>,
     sessions: BTreeMap<String, DeviceSession>,
     session_by_conn: BTreeMap<ConnId, String>,
     sessions_by_user: BTreeMap<UserId, BTreeSet<String>>,
@@ -95,9 +118,12 @@ pub struct Switchboard {
     calls_by_room: BTreeMap<RoomId, BTreeSet<CallId>>,
     /// Who entered a room by its id, and what they may do there.
     guests: BTreeMap<(RoomId, UserId), Privileges>,
+    /// What each user may join.
+    cards_by_user: BTreeMap<UserId, BTreeMap<CallId, CallCard>>,
     /// Who was put out of a room and has not freshly entered it since.
     put_out: BTreeMap<(RoomId, UserId), ExitReason>,
     dirty: store::Dirty,
+    alarms: alarms::Alarms,
     outputs: VecDeque<Output>,
 }
 
@@ -108,7 +134,7 @@ impl Switchboard {
         Self {
             settings,
             ids: Ids::new(seed),
-            known: BTreeSet::new(),
+            accounts: BTreeMap::new(),
             sessions: BTreeMap::new(),
             session_by_conn: BTreeMap::new(),
             sessions_by_user: BTreeMap::new(),
@@ -116,8 +142,10 @@ impl Switchboard {
             call_by_user: BTreeMap::new(),
             calls_by_room: BTreeMap::new(),
             guests: BTreeMap::new(),
+            cards_by_user: BTreeMap::new(),
             put_out: BTreeMap::new(),
             dirty: store::Dirty::default(),
+            alarms: alarms::Alarms::default(),
             outputs: VecDeque::new(),
         }
     }
@@ -129,25 +157,29 @@ impl Switchboard {
 
     /// When to call [`Self::handle_timeout`].
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<UnixMillis> {
-        let calls = self.calls.values().filter_map(|call| call.poll_timeout().map(|(at, _)| at));
-        let sessions = self.sessions.values().filter_map(|session| self.session_deadline(session));
-        calls.chain(sessions).min()
+    pub fn poll_timeout(&mut self) -> Option<UnixMillis> {
+        self.next_alarm()
     }
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: UnixMillis) {
-        let due = |call: &&Call| call.poll_timeout().is_some_and(|(at, _)| at <= now);
-        let calls: Vec<_> = self.calls.values().filter(due).map(|call| call.id().clone()).collect();
+        let (calls, _) = self.due(now);
         for id in calls {
             self.with_call(&id, now, |call| call.handle_timeout(now));
         }
-        self.expire_sessions(now);
+        // A call that ends may let a session go.
+        let (_, sessions) = self.due(now);
+        self.expire_sessions(sessions, now);
     }
 
     /// The calls that are under way.
     pub fn calls(&self) -> impl Iterator<Item = &Call> {
         self.calls.values()
+    }
+
+    /// An administrator ends a call; false where there is none of that name.
+    pub fn handle_end_call(&mut self, call: &CallId, now: UnixMillis) -> bool {
+        self.with_call(call, now, |call| call.handle_end(now)).is_some()
     }
 
     /// The user behind a connection, for the body's tickets.
@@ -173,7 +205,7 @@ impl Switchboard {
     /// Puts a call back (or away, where it is over) and delivers its outputs.
     fn spread(&mut self, mut call: Call, now: UnixMillis) {
         let id = call.id().clone();
-        self.dirty.calls.insert(id.clone());
+        self.mark_call(&id);
         let room = call.room().clone();
         let mut outputs = Vec::new();
         while let Some(output) = call.poll_output() {
@@ -185,14 +217,20 @@ impl Switchboard {
             } else if self.call_by_user.get(&party.user) == Some(&id) {
                 self.call_by_user.remove(&party.user);
             }
+            // Whoever is in a call keeps their session.
+            for name in self.sessions_by_user.get(&party.user).into_iter().flatten() {
+                self.alarms.touch(alarms::Owner::Session(name.clone()));
+            }
         }
         let over = call.phase() == Phase::Over;
+        let cards = self.note_cards(&call);
         let of_room = self.calls_by_room.entry(room.clone()).or_default();
         if over {
             of_room.remove(&id);
             if of_room.is_empty() {
                 self.calls_by_room.remove(&room);
             }
+            self.dirty.logs.push(call.log());
         } else {
             of_room.insert(id.clone());
             self.calls.insert(id, call);
@@ -202,6 +240,9 @@ impl Switchboard {
                 CallOutput::Push { to, push } => self.deliver(&to, &push, now),
                 CallOutput::Release(user) => self.outputs.push_back(Output::Release { room: room.clone(), user }),
             }
+        }
+        for user in cards {
+            self.send_cards(&user);
         }
     }
 
@@ -217,10 +258,12 @@ impl Switchboard {
             if only.is_some_and(|device| session.device != *device) || except == Some(&session.device) {
                 continue;
             }
-            self.dirty.sessions.insert(name.clone());
-            match session.outbox.push(push.clone()) {
+            let queued = session.outbox.push(push.clone());
+            let conn = session.conn;
+            self.mark_session(&name);
+            match queued {
                 Ok(seq) => {
-                    if let Some(conn) = session.conn {
+                    if let Some(conn) = conn {
                         self.send_event(conn, seq, push.clone());
                     }
                 }
@@ -234,6 +277,7 @@ impl Switchboard {
             (Push::Begun { call_id, room_id, .. }, Some(session)) => self.entitled(&session.user, call_id, room_id),
             _ => None,
         };
+        let push = self.introduce(push);
         self.outputs.push_back(Output::Send { conn, message: ServerMessage::Event { seq, push }, access });
     }
 

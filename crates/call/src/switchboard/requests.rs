@@ -2,8 +2,8 @@
 
 use super::{ConnId, Output, Switchboard};
 use crate::call::{Call, Departure};
-use crate::session::check_placement;
-use protocol::message::{PlaceCall, Reply};
+use crate::session::{check_invitation, check_placement};
+use protocol::message::{InviteUser, PlaceCall, Reply};
 use protocol::{
     CallId, Code, DeviceId, ExitReason, Privileges, Refusal, Request, RequestId, RoomId, ServerMessage, UnixMillis,
     UserId,
@@ -25,63 +25,64 @@ struct Placed {
     call: Call,
 }
 
+/// Who asks, and where the answer goes.
+pub(super) struct Asker {
+    pub(super) conn: ConnId,
+    /// Of their session.
+    pub(super) name: String,
+    /// Of the request.
+    pub(super) id: RequestId,
+    pub(super) user: UserId,
+    pub(super) device: DeviceId,
+}
+
 impl Switchboard {
     /// A request, except `renewTicket`, whose ticket the body checks ([`Self::handle_ticket`]).
     ///
     /// The answer goes out before the events that the request causes.
     pub fn handle_request(&mut self, conn: ConnId, id: RequestId, request: Request, now: UnixMillis) {
-        let Some(name) = self.session_by_conn.get(&conn).cloned() else { return };
-        if self.answered_before(conn, &name, id) {
+        let Some((asker, expired)) = self.asker(conn, id, now) else { return };
+        if let Request::QueryRecentCalls(filter) = request {
+            self.read_records(&asker, filter);
             return;
         }
-        let Some(session) = self.sessions.get(&name) else { return };
-        let (user, device) = (session.user.clone(), session.device.clone());
-        let expired = session.ticket_expires <= now;
+        if self.answered_before(conn, &asker.name, id) {
+            return;
+        }
         match request {
-            Request::Call(_) | Request::EnterRoom { .. } if expired => {
-                self.answer(conn, &name, id, Err(Code::SigExpired.into()));
+            Request::Call(_) | Request::EnterRoom { .. } | Request::InviteUser(_) | Request::Join { .. } if expired => {
+                self.answer(&asker, Err(Code::SigExpired.into()));
             }
-            Request::Call(wish) => match self.place(&user, &device, wish, now) {
-                Ok(placed) => {
-                    let room = placed.call.room().clone();
-                    self.keep(&name, id, Ok(placed.reply.clone()));
-                    // The caller may connect while it rings; the call itself comes into the book after the answer.
-                    let (message, access) =
-                        (ServerMessage::Reply { id, answer: placed.reply }, Some((room.clone(), user)));
-                    self.outputs.push_back(Output::Send { conn, message, access });
-                    self.outputs.push_back(Output::OpenRoom(room));
-                    self.spread(placed.call, now);
-                }
-                Err(refusal) => self.answer(conn, &name, id, Err(refusal)),
-            },
-            Request::Accept { call_id } => {
-                self.on_call(conn, (&name, id), &call_id, now, |call| call.handle_accept(&user, &device, now));
-            }
-            Request::Reject { call_id } => {
-                self.on_call(conn, (&name, id), &call_id, now, |call| call.handle_reject(&user, &device, now));
-            }
-            Request::Ignore { call_id } => {
-                self.on_call(conn, (&name, id), &call_id, now, |call| call.handle_ignore(&user, &device, now));
-            }
-            Request::Hangup { call_id } => {
-                self.on_call(conn, (&name, id), &call_id, now, |call| call.handle_hangup(&user, &device, now));
-            }
+            Request::Call(wish) => self.handle_call(&asker, wish, now),
+            Request::Accept { .. }
+            | Request::Reject { .. }
+            | Request::Ignore { .. }
+            | Request::Hangup { .. }
+            | Request::InviteUser(_)
+            | Request::Join { .. }
+            | Request::SwitchCallMediaType { .. } => self.handle_for_call(&asker, request, now),
             Request::RoomAccess { call_id } => {
-                let result = self.room_access(&user, &call_id);
-                self.answer(conn, &name, id, result);
+                let result = self.room_access(&asker.user, &call_id);
+                self.answer(&asker, result);
             }
             Request::EnterRoom { room_id, rejoin, private_map_key: _ } => {
-                let result = self.enter_room(&user, room_id, rejoin, self.keyless());
-                self.answer(conn, &name, id, result);
+                let result = self.enter_room(&asker.user, room_id, rejoin, self.keyless());
+                self.answer(&asker, result);
             }
             Request::LeaveRoom { room_id } => {
-                self.guests.remove(&(room_id, user));
-                self.answer(conn, &name, id, Ok(Reply::default()));
+                self.guests.remove(&(room_id, asker.user.clone()));
+                self.answer(&asker, Ok(Reply::default()));
             }
-            Request::RenewTicket { .. } => self.answer(conn, &name, id, Err(Code::UnknownCommand.into())),
+            Request::SetSelfInfo(profile) => self.set_self_info(&asker, profile, now),
+            Request::EnableMultiDeviceAbility { enable } => self.enable_multi_device(&asker, enable, now),
+            Request::DeleteRecordCalls { call_id_list } => self.delete_records(&asker, call_id_list),
+            // Handled before, and by the body.
+            Request::QueryRecentCalls(_) | Request::RenewTicket { .. } => {
+                self.answer(&asker, Err(Code::UnknownCommand.into()));
+            }
             Request::SignOut {} => {
-                self.answer(conn, &name, id, Ok(Reply::default()));
-                self.drop_session(&name, Departure::SignedOut, now);
+                self.answer(&asker, Ok(Reply::default()));
+                self.drop_session(&asker.name, Departure::SignedOut, now);
             }
         }
     }
@@ -95,24 +96,96 @@ impl Switchboard {
         entry: Entry,
         now: UnixMillis,
     ) {
-        let Some(name) = self.session_by_conn.get(&conn).cloned() else { return };
-        if self.answered_before(conn, &name, id) {
+        let Some((asker, expired)) = self.asker(conn, id, now) else { return };
+        if self.answered_before(conn, &asker.name, id) {
             return;
         }
-        let Some(session) = self.sessions.get(&name) else { return };
-        let user = session.user.clone();
-        let result = if session.ticket_expires <= now {
+        let result = if expired {
             Err(Code::SigExpired.into())
         } else {
-            self.enter_room(&user, room, rejoin, entry)
+            self.enter_room(&asker.user, room, rejoin, entry)
         };
-        self.answer(conn, &name, id, result);
+        self.answer(&asker, result);
+    }
+
+    /// Who asks, and whether their ticket has expired.
+    fn asker(&self, conn: ConnId, id: RequestId, now: UnixMillis) -> Option<(Asker, bool)> {
+        let session = self.session_of(conn)?;
+        let (name, user, device) = (session.name.clone(), session.user.clone(), session.device.clone());
+        Some((Asker { conn, name, id, user, device }, session.ticket_expires <= now))
     }
 
     /// An entry that no key was looked at for.
     fn keyless(&self) -> Entry {
         let key = if self.settings.map_key_required { Err(Code::NoPrivilege.into()) } else { Ok(Privileges::ALL) };
         Entry { key, exists: true }
+    }
+
+    fn handle_call(&mut self, asker: &Asker, wish: PlaceCall, now: UnixMillis) {
+        match self.place(&asker.user, &asker.device, wish, now) {
+            Ok(Placed { reply, call }) => {
+                let room = call.room().clone();
+                self.keep(&asker.name, asker.id, Ok(reply.clone()));
+                // The caller may connect while it rings; the call itself comes into the book after the answer.
+                let access = Some((room.clone(), asker.user.clone()));
+                let message = ServerMessage::Reply { id: asker.id, answer: reply };
+                self.outputs.push_back(Output::Send { conn: asker.conn, message, access });
+                self.outputs.push_back(Output::OpenRoom(room));
+                self.spread(call, now);
+            }
+            Err(refusal) => self.answer(asker, Err(refusal)),
+        }
+    }
+
+    /// What is asked of a call that is there; refused, it changes nothing.
+    fn handle_for_call(&mut self, asker: &Asker, request: Request, now: UnixMillis) {
+        let (user, device) = (&asker.user, &asker.device);
+        match request {
+            Request::Accept { call_id } => {
+                self.on_call(asker, &call_id, now, |call| call.handle_accept(user, device, now));
+            }
+            Request::Reject { call_id } => {
+                self.on_call(asker, &call_id, now, |call| call.handle_reject(user, device, now));
+            }
+            Request::Ignore { call_id } => {
+                self.on_call(asker, &call_id, now, |call| call.handle_ignore(user, device, now));
+            }
+            Request::Hangup { call_id } => {
+                self.on_call(asker, &call_id, now, |call| call.handle_hangup(user, device, now));
+            }
+            Request::SwitchCallMediaType { call_id, call_media_type } => {
+                self.on_call(asker, &call_id, now, |call| call.handle_switch(user, call_media_type));
+            }
+            Request::InviteUser(wish) => match self.check_invited(user, &wish) {
+                Ok(()) => {
+                    let busy = self.busy_among(&wish.callee_id_list);
+                    self.on_call(asker, &wish.call_id, now, |call| call.handle_invite(user, &wish, &busy, now));
+                }
+                Err(refusal) => self.answer(asker, Err(refusal)),
+            },
+            Request::Join { call_id } => {
+                if self.call_by_user.get(user).is_some_and(|other| *other != call_id) {
+                    let refusal = Refusal::because(Code::WrongState, "Another call is under way.");
+                    self.answer(asker, Err(refusal));
+                    return;
+                }
+                let room = self.calls.get(&call_id).map(|call| call.room().clone());
+                let joined = self.on_call(asker, &call_id, now, |call| call.handle_join(user, device, now));
+                if let (true, Some(room)) = (joined, room) {
+                    self.put_out.remove(&(room, user.clone()));
+                }
+            }
+            Request::Call(_)
+            | Request::RoomAccess { .. }
+            | Request::EnterRoom { .. }
+            | Request::LeaveRoom { .. }
+            | Request::SetSelfInfo(_)
+            | Request::EnableMultiDeviceAbility { .. }
+            | Request::QueryRecentCalls(_)
+            | Request::DeleteRecordCalls { .. }
+            | Request::RenewTicket { .. }
+            | Request::SignOut {} => {}
+        }
     }
 
     /// A request sent again after a resume: gets its old answer, nothing happens twice.
@@ -126,15 +199,15 @@ impl Switchboard {
         true
     }
 
-    pub(super) fn answer(&mut self, conn: ConnId, name: &str, id: RequestId, result: Result<Reply, Refusal>) {
-        self.keep(name, id, result.clone());
-        self.send_answer(conn, id, result);
+    pub(super) fn answer(&mut self, asker: &Asker, result: Result<Reply, Refusal>) {
+        self.keep(&asker.name, asker.id, result.clone());
+        self.send_answer(asker.conn, asker.id, result);
     }
 
-    fn keep(&mut self, name: &str, id: RequestId, result: Result<Reply, Refusal>) {
+    pub(super) fn keep(&mut self, name: &str, id: RequestId, result: Result<Reply, Refusal>) {
         if let Some(session) = self.sessions.get_mut(name) {
             session.keep_reply(id, result);
-            self.dirty.sessions.insert(name.to_owned());
+            self.mark_session(name);
         }
     }
 
@@ -160,30 +233,29 @@ impl Switchboard {
 
     fn on_call(
         &mut self,
-        conn: ConnId,
-        (name, id): (&str, RequestId),
+        asker: &Asker,
         call_id: &CallId,
         now: UnixMillis,
         input: impl FnOnce(&mut Call) -> Result<(), Refusal>,
-    ) {
-        let over = || Refusal::because(Code::WrongState, "The call is over.");
+    ) -> bool {
         let Some(mut call) = self.calls.remove(call_id) else {
-            self.answer(conn, name, id, Err(over()));
-            return;
+            self.answer(asker, Err(Refusal::because(Code::WrongState, "The call is over.")));
+            return false;
         };
-        let result = input(&mut call);
-        self.answer(conn, name, id, result.map(|()| Reply::default()));
-        self.spread(call, now);
+        let result = input(&mut call).map(|()| Reply::default());
+        let done = result.is_ok();
+        self.answer(asker, result);
+        if done {
+            self.spread(call, now);
+        } else {
+            self.calls.insert(call_id.clone(), call);
+        }
+        done
     }
 
     fn place(&mut self, user: &UserId, device: &DeviceId, wish: PlaceCall, now: UnixMillis) -> Result<Placed, Refusal> {
         check_placement(&wish, user)?;
-        let unknown: Vec<_> = wish.callee_id_list.iter().filter(|callee| !self.known.contains(callee)).collect();
-        if !unknown.is_empty() {
-            let names: Vec<_> = unknown.iter().map(|user| user.as_str()).collect();
-            let message = format!("Nobody is known here by the name of {}.", names.join(", "));
-            return Err(Refusal::because(Code::BadParameter, message));
-        }
+        self.must_be_known(&wish.callee_id_list)?;
         if self.call_by_user.contains_key(user) {
             return Err(Refusal::because(Code::WrongState, "Another call is under way."));
         }
@@ -192,8 +264,7 @@ impl Switchboard {
             let message = "Where rooms need keys, the server chooses the room of a call.";
             return Err(Refusal::because(Code::NoPrivilege, message));
         }
-        let busy = |callee: &&UserId| self.call_by_user.contains_key(*callee);
-        let busy: BTreeSet<_> = wish.callee_id_list.iter().filter(busy).cloned().collect();
+        let busy = self.busy_among(&wish.callee_id_list);
         let room = match wish.room_id.clone() {
             Some(room) => room,
             None => self.free_room(),
@@ -204,9 +275,29 @@ impl Switchboard {
         }
         let call = Call::place(id.clone(), room.clone(), (user.clone(), device.clone()), wish, &busy, now);
         self.put_out.remove(&(room.clone(), user.clone()));
-        self.dirty.calls.insert(id.clone());
-        let reply = Reply { call_id: Some(id), room_id: Some(room), access: None, ring_until: call.ring_until() };
+        self.mark_call(&id);
+        let (call_id, ring_until) = (Some(id), call.ring_until());
+        let reply = Reply { call_id, room_id: Some(room), ring_until, ..Reply::default() };
         Ok(Placed { reply, call })
+    }
+
+    fn check_invited(&self, user: &UserId, wish: &InviteUser) -> Result<(), Refusal> {
+        check_invitation(wish, user)?;
+        self.must_be_known(&wish.callee_id_list)
+    }
+
+    /// Whoever is unknown is named; nobody rings.
+    fn must_be_known(&self, callees: &[UserId]) -> Result<(), Refusal> {
+        let unknown: Vec<_> = callees.iter().filter(|user| !self.is_known(user)).map(UserId::as_str).collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let message = format!("Nobody is known here by the name of {}.", unknown.join(", "));
+        Err(Refusal::because(Code::BadParameter, message))
+    }
+
+    fn busy_among(&self, callees: &[UserId]) -> BTreeSet<UserId> {
+        callees.iter().filter(|callee| self.call_by_user.contains_key(*callee)).cloned().collect()
     }
 
     fn free_room(&mut self) -> RoomId {

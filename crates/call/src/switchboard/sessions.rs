@@ -1,7 +1,8 @@
 //! Sessions: one for each signed-in device, surviving its sockets and the server's restarts.
 
-use super::{ConnId, Output, SESSION_TTL, Switchboard, TICKET_GRACE};
-use crate::call::Departure;
+use super::alarms::Owner;
+use super::{Account, ConnId, Output, SESSION_TTL, Switchboard, TICKET_GRACE};
+use crate::call::{Departure, To};
 use crate::outbox::Outbox;
 use protocol::message::{Reply, Resume, Seq, VERSION, Welcome};
 use protocol::{Code, DeviceId, Push, Refusal, RequestId, ServerMessage, UnixMillis, UserId};
@@ -10,6 +11,9 @@ use std::collections::VecDeque;
 
 /// Answers kept for requests that a client may send again: as many as it may have in flight.
 const REPLIES_KEPT: usize = 16;
+
+/// Devices of one user that are signed in at once; the one that has been away for longest makes room for another.
+const DEVICES_LIMIT: usize = 10;
 
 /// A `hello` whose ticket the body has checked.
 #[derive(Clone, Debug)]
@@ -66,9 +70,7 @@ impl DeviceSession {
 impl Switchboard {
     /// A client says hello, with a good ticket.
     pub fn handle_hello(&mut self, conn: ConnId, hello: SignIn, now: UnixMillis) {
-        if self.known.insert(hello.user.clone()) {
-            self.dirty.users.insert(hello.user.clone());
-        }
+        self.meet(&hello.user);
         if let Some(name) = self.resumable(&hello) {
             self.resume(conn, &name, &hello, now);
             return;
@@ -76,25 +78,66 @@ impl Switchboard {
         let online_elsewhere = |s: &&String| {
             self.sessions.get(*s).is_some_and(|session| session.conn.is_some() && session.device != hello.device)
         };
+        let many = self.may_have_many_devices(&hello.user);
         let names = self.sessions_by_user.get(&hello.user).cloned().unwrap_or_default();
-        if hello.resume.is_some() && names.iter().any(|name| online_elsewhere(&name)) {
+        if !many && hello.resume.is_some() && names.iter().any(|name| online_elsewhere(&name)) {
             // It was signed out by the other device and comes back by itself: the later sign-in by a person counts.
             self.send(conn, ServerMessage::Kicked {});
             self.outputs.push_back(Output::Close { conn });
             return;
         }
-        for name in names {
-            let same_device = self.sessions.get(&name).is_some_and(|session| session.device == hello.device);
-            if !same_device && let Some(old) = self.sessions.get(&name).and_then(|session| session.conn) {
-                self.send(old, ServerMessage::Kicked {});
-            }
-            let how = if same_device { Departure::Restarted } else { Departure::SignedOut };
-            self.drop_session(&name, how, now);
+        let is_same = |name: &String| self.sessions.get(name).is_some_and(|session| session.device == hello.device);
+        let (same, others): (Vec<_>, Vec<_>) = names.into_iter().partition(is_same);
+        for other in others.iter().filter(|_| !many) {
+            self.kick(other, now);
         }
-        self.begin_session(conn, hello, now);
+        if many && others.len() >= DEVICES_LIMIT {
+            self.kick_idlest(&others, now);
+        }
+        let user = hello.user.clone();
+        let unheard = same.iter().flat_map(|name| self.unheard_ends(name)).collect();
+        let name = self.begin_session(conn, hello, now);
+        self.catch_up(&name, &same, unheard, now);
+        self.greet_with_cards(conn, &user);
     }
 
-    fn begin_session(&mut self, conn: ConnId, hello: SignIn, now: UnixMillis) {
+    fn kick_idlest(&mut self, names: &[String], now: UnixMillis) {
+        let away = |name: &&String| {
+            let since = self.sessions.get(*name).and_then(|session| session.offline_since);
+            since.unwrap_or(UnixMillis(u64::MAX))
+        };
+        if let Some(name) = names.iter().min_by_key(away) {
+            self.kick(&name.clone(), now);
+        }
+    }
+
+    /// Ends of calls that happened while the device's process was dead.
+    fn unheard_ends(&self, name: &str) -> Vec<Push> {
+        let waiting = self.sessions.get(name).into_iter().flat_map(|session| session.outbox.waiting());
+        let ended = |(_, push): &&(Seq, Push)| matches!(push, Push::Ended { .. });
+        waiting.filter(ended).map(|(_, push)| push.clone()).collect()
+    }
+
+    /// A device starts afresh where it had a session before. What it was in is over for it, and it is told so: the new
+    /// session is there when the old one goes, so that the goodbyes reach it.
+    fn catch_up(&mut self, name: &str, old: &[String], unheard: Vec<Push>, now: UnixMillis) {
+        let Some(session) = self.sessions.get(name) else { return };
+        let (user, device) = (session.user.clone(), session.device.clone());
+        for old in old {
+            self.forget_session(old);
+        }
+        for push in unheard {
+            self.deliver(&To::Device(user.clone(), device.clone()), &push, now);
+        }
+        if !old.is_empty() {
+            self.depart(&user, &device, Departure::Restarted, now);
+        }
+        if let Some(call) = self.call_by_user.get(&user).cloned() {
+            self.with_call(&call, now, |call| call.handle_signed_in(&user, &device));
+        }
+    }
+
+    fn begin_session(&mut self, conn: ConnId, hello: SignIn, now: UnixMillis) -> String {
         let name = self.ids.session();
         let session = DeviceSession {
             name: name.clone(),
@@ -111,16 +154,16 @@ impl Switchboard {
         self.sessions.insert(name.clone(), session);
         self.sessions_by_user.entry(hello.user.clone()).or_default().insert(name.clone());
         self.session_by_conn.insert(conn, name.clone());
-        self.dirty.sessions.insert(name.clone());
-        self.welcome(conn, name, false, now);
-        if let Some(call) = self.call_by_user.get(&hello.user).cloned() {
-            self.with_call(&call, now, |call| call.handle_signed_in(&hello.user, &hello.device));
-        }
+        self.mark_session(&name);
+        self.welcome(conn, name.clone(), false, now);
+        name
     }
 
     fn welcome(&mut self, conn: ConnId, session: String, resumed: bool, now: UnixMillis) {
         let heartbeat_ms = u64::try_from(self.settings.heartbeat.as_millis()).unwrap_or(u64::MAX);
-        let welcome = Welcome { version: VERSION, session, resumed, heartbeat_ms, now };
+        let account = self.user_of(conn).and_then(|user| self.accounts.get(user)).cloned().unwrap_or_default();
+        let Account { profile, multi_device } = account;
+        let welcome = Welcome { version: VERSION, session, resumed, heartbeat_ms, now, profile, multi_device };
         self.send(conn, ServerMessage::Welcome(welcome));
     }
 
@@ -143,7 +186,7 @@ impl Switchboard {
         session.ticket_told = false;
         let (user, device) = (session.user.clone(), session.device.clone());
         self.session_by_conn.insert(conn, name.to_owned());
-        self.dirty.sessions.insert(name.to_owned());
+        self.mark_session(name);
         self.welcome(conn, name.to_owned(), true, now);
         self.acknowledge(name, hello.resume.as_ref().map_or(0, |resume| resume.last_seq), now);
         // Answers first: the client learns the name of a call before it hears of it.
@@ -156,6 +199,7 @@ impl Switchboard {
         for (seq, push) in waiting {
             self.send_event(conn, seq, push);
         }
+        self.greet_with_cards(conn, &user);
         self.link_changed(&user, &device, true, now);
     }
 
@@ -169,7 +213,7 @@ impl Switchboard {
         session.conn = None;
         session.offline_since = Some(now);
         let (user, device) = (session.user.clone(), session.device.clone());
-        self.dirty.sessions.insert(name);
+        self.mark_session(&name);
         self.link_changed(&user, &device, false, now);
     }
 
@@ -187,7 +231,7 @@ impl Switchboard {
         if arrived.is_empty() {
             return;
         }
-        self.dirty.sessions.insert(name.to_owned());
+        self.mark_session(name);
         for push in arrived {
             if let Push::Invited { call_id, .. } = push {
                 self.with_call(&call_id, now, |call| call.handle_shown(&user));
@@ -211,7 +255,9 @@ impl Switchboard {
             session.ticket_expires = *expires;
             session.ticket_told = false;
         }
-        self.answer(conn, &name, id, checked.map(|_| Reply::default()));
+        let result = checked.map(|_| Reply::default());
+        self.keep(&name, id, result.clone());
+        self.send_answer(conn, id, result);
     }
 
     fn link_changed(&mut self, user: &UserId, device: &DeviceId, online: bool, now: UnixMillis) {
@@ -220,10 +266,16 @@ impl Switchboard {
         }
     }
 
-    /// Ends a session; closes its socket.
+    /// Ends a session; closes its socket; whoever took part in a call with it leaves.
     pub(super) fn drop_session(&mut self, name: &str, how: Departure, now: UnixMillis) {
-        let Some(session) = self.sessions.remove(name) else { return };
-        self.dirty.sessions.insert(name.to_owned());
+        if let Some(session) = self.forget_session(name) {
+            self.depart(&session.user, &session.device, how, now);
+        }
+    }
+
+    fn forget_session(&mut self, name: &str) -> Option<DeviceSession> {
+        let session = self.sessions.remove(name)?;
+        self.mark_session(name);
         if let Some(names) = self.sessions_by_user.get_mut(&session.user) {
             names.remove(name);
             if names.is_empty() {
@@ -235,7 +287,7 @@ impl Switchboard {
             self.session_by_conn.remove(&conn);
             self.outputs.push_back(Output::Close { conn });
         }
-        self.depart(&session.user, &session.device, how, now);
+        Some(session)
     }
 
     pub(super) fn drop_overfull(&mut self, name: &str, now: UnixMillis) {
@@ -261,10 +313,9 @@ impl Switchboard {
         call.and_then(|call| call.party(&session.user)).and_then(crate::call::Party::device) == Some(&session.device)
     }
 
-    pub(super) fn expire_sessions(&mut self, now: UnixMillis) {
-        let due = |session: &&DeviceSession| self.session_deadline(session).is_some_and(|at| at <= now);
-        let names: Vec<_> = self.sessions.values().filter(due).map(|session| session.name.clone()).collect();
+    pub(super) fn expire_sessions(&mut self, names: Vec<String>, now: UnixMillis) {
         for name in names {
+            self.alarms.touch(Owner::Session(name.clone()));
             let Some(session) = self.sessions.get_mut(&name) else { continue };
             match session.conn {
                 None => self.drop_session(&name, Departure::Restarted, now),

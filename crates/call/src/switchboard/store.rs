@@ -1,7 +1,7 @@
 //! What has to survive a restart.
 
-use super::{DeviceSession, Switchboard};
-use crate::call::Call;
+use super::{Account, DeviceSession, Switchboard};
+use crate::call::{Call, CallLog};
 use protocol::{CallId, UnixMillis, UserId};
 use std::collections::BTreeSet;
 
@@ -11,6 +11,9 @@ pub(super) struct Dirty {
     pub(super) calls: BTreeSet<CallId>,
     pub(super) sessions: BTreeSet<String>,
     pub(super) users: BTreeSet<UserId>,
+    pub(super) logs: Vec<CallLog>,
+    /// Whose record of which call is deleted.
+    pub(super) forgotten: BTreeSet<(UserId, CallId)>,
 }
 
 /// One row to write. All rows of one [`Switchboard::take_changes`] belong into one transaction.
@@ -20,8 +23,12 @@ pub enum Change {
     Call(CallId, Option<Box<Call>>),
     /// A session with its outbox, or that it is gone.
     Session(String, Option<Box<DeviceSession>>),
-    /// Somebody signed in for the first time.
-    User(UserId),
+    /// Somebody signed in for the first time, or changed something about themselves.
+    User(UserId, Account),
+    /// The record of a call that is over.
+    Log(Box<CallLog>),
+    /// Somebody has deleted their record of a call.
+    Forget(UserId, CallId),
 }
 
 /// Everything that a store gives back after a restart.
@@ -32,7 +39,7 @@ pub struct Stored {
     /// Sessions.
     pub sessions: Vec<DeviceSession>,
     /// Everyone who has ever signed in.
-    pub users: Vec<UserId>,
+    pub users: Vec<(UserId, Account)>,
 }
 
 impl Switchboard {
@@ -47,17 +54,23 @@ impl Switchboard {
             let session = self.sessions.get(&name).cloned().map(Box::new);
             Change::Session(name, session)
         });
-        calls.chain(sessions).chain(dirty.users.into_iter().map(Change::User)).collect()
+        let users = dirty.users.into_iter().map(|user| {
+            let account = self.accounts.get(&user).cloned().unwrap_or_default();
+            Change::User(user, account)
+        });
+        let logs = dirty.logs.into_iter().map(|log| Change::Log(Box::new(log)));
+        let forgotten = dirty.forgotten.into_iter().map(|(user, call)| Change::Forget(user, call));
+        calls.chain(sessions).chain(users).chain(logs).chain(forgotten).collect()
     }
 
     /// Goes on with what was stored. Every socket is lost and every room empty until shown otherwise.
     pub fn restore(&mut self, stored: Stored, now: UnixMillis) {
-        self.known.extend(stored.users);
+        self.accounts.extend(stored.users);
         for mut session in stored.sessions {
             session.conn = None;
             session.offline_since = session.offline_since.or(Some(now));
             self.sessions_by_user.entry(session.user.clone()).or_default().insert(session.name.clone());
-            self.dirty.sessions.insert(session.name.clone());
+            self.mark_session(&session.name);
             self.sessions.insert(session.name.clone(), session);
         }
         for mut call in stored.calls {

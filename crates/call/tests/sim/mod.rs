@@ -3,21 +3,25 @@
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test that is surprised fails")]
 #![allow(dead_code, reason = "each test file uses its part")]
 
+mod act;
+mod house;
 mod judge;
+mod plan;
 
 #[allow(unused_imports, reason = "each test file uses its part")]
-pub use judge::{check, check_agreement, story};
+pub use act::{Action, Step, wish};
+#[allow(unused_imports, reason = "each test file uses its part")]
+pub use judge::{check, check_agreement, check_records, story};
+#[allow(unused_imports, reason = "each test file uses its part")]
+pub use plan::Plan;
 
 use call::CallSession;
 use call::Switchboard;
 use call::call::RoomNews;
 use call::session::{Identity, Link, Output};
-use call::switchboard::{Change, ConnId, Output as Wanted, RoomsEvent, Settings, SignIn, Stored};
-use protocol::message::{Hello, PlaceCall};
-use protocol::{
-    CallId, CallMediaType, ClientMessage, DeviceId, Event, Refusal, RoomAccess, RoomId, ServerMessage, UnixMillis,
-    UserId,
-};
+use call::switchboard::{ConnId, RoomsEvent, Settings, SignIn};
+use protocol::message::{Hello, Reply};
+use protocol::{CallId, ClientMessage, Code, DeviceId, Event, Request, RoomId, ServerMessage, UnixMillis, UserId};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -29,29 +33,6 @@ const CLOSE: &str = "close";
 
 /// How often the server's body pings.
 const PING: u64 = 10_000;
-
-/// What a device does at some time.
-#[derive(Clone, Debug)]
-pub enum Action {
-    Call(Vec<&'static str>),
-    Accept,
-    Reject,
-    Ignore,
-    Hangup,
-    /// Cuts the link for so many milliseconds.
-    Offline(u64),
-    /// The process dies; a new one signs in after so many milliseconds.
-    Die(u64),
-    /// Another device of the same user signs in.
-    Elsewhere(&'static str),
-    SignOut,
-    /// The administrator removes this user from the room of their call.
-    Removed,
-    /// The administrator dismisses the room of this user's call.
-    Dismissed,
-    /// The path of media is lost: the room says so.
-    MediaLost,
-}
 
 /// What breaks, at the n-th frame that is delivered anywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +56,10 @@ pub enum Seen {
     Exit(Option<String>),
     Refused(i32),
     Died,
+    /// Put out of a room in which this device had no place any more.
+    Evicted,
+    /// What a request gave back.
+    Given(Reply),
 }
 
 pub struct Device {
@@ -88,6 +73,8 @@ pub struct Device {
     reconnect_at: Option<u64>,
     /// In the room, as the room sees it.
     room: Option<RoomId>,
+    /// The device's own side of the room has no way back any more at that time.
+    gives_up_at: Option<u64>,
 }
 
 pub struct World {
@@ -97,7 +84,11 @@ pub struct World {
     pub delivered: usize,
     fault: Option<Fault>,
     rows: BTreeMap<(u8, String), String>,
+    /// How often the record of each call was written.
+    pub logged: BTreeMap<CallId, u32>,
     news: VecDeque<(u64, RoomsEvent)>,
+    /// Who is put out of a room where they are still in it then.
+    evictions: Vec<(u64, RoomId, UserId)>,
     closing: Vec<(u64, ConnId)>,
     next_conn: ConnId,
     zero: Instant,
@@ -117,7 +108,9 @@ impl World {
             delivered: 0,
             fault: None,
             rows: BTreeMap::new(),
+            logged: BTreeMap::new(),
             news: VecDeque::new(),
+            evictions: Vec::new(),
             closing: Vec::new(),
             next_conn: 1,
             zero,
@@ -148,34 +141,41 @@ impl World {
 
     /// A device that signs in now.
     pub fn add(&mut self, user: &str, name: &str) -> usize {
-        let user = UserId::new(user).unwrap();
-        let name = DeviceId::new(name).unwrap();
-        let identity =
-            Identity { user: user.clone(), device: name.clone(), client: "sim".to_owned(), sdk_app_id: None };
+        self.add_with_ticket(user, name, u64::MAX)
+    }
+
+    /// A device whose ticket ends at that millisecond.
+    pub fn add_with_ticket(&mut self, user: &str, name: &str, expires: u64) -> usize {
+        let (user, name) = (UserId::new(user).unwrap(), DeviceId::new(name).unwrap());
         self.devices.push(Device {
+            session: CallSession::new(identity(&user, &name), expires.to_string()),
             user,
             name,
-            session: CallSession::new(identity, "ticket"),
             seen: Vec::new(),
             conn: None,
             up: VecDeque::new(),
             down: VecDeque::new(),
             reconnect_at: Some(self.now),
             room: None,
+            gives_up_at: None,
         });
         self.devices.len() - 1
     }
 
-    pub fn device(&self, user: &str) -> &Device {
-        self.devices.iter().find(|device| device.user.as_str() == user).unwrap()
+    /// `bob` is the first device of bob, `bob/phone` the one of that name.
+    pub fn device(&self, who: &str) -> &Device {
+        &self.devices[self.index(who).unwrap_or_else(|| panic!("there is no {who}"))]
     }
 
-    fn index(&self, user: &str) -> usize {
-        self.devices.iter().position(|device| device.user.as_str() == user).unwrap()
+    fn index(&self, who: &str) -> Option<usize> {
+        let (user, name) = who.split_once('/').map_or((who, None), |(user, name)| (user, Some(name)));
+        self.devices
+            .iter()
+            .position(|device| device.user.as_str() == user && name.is_none_or(|name| device.name.as_str() == name))
     }
 
     /// Runs a script of `(millisecond, user, action)`, and on until `end`.
-    pub fn run(&mut self, script: &[(u64, &'static str, Action)], end: u64) {
+    pub fn run(&mut self, script: &[Step], end: u64) {
         let mut script: Vec<_> = script.to_vec();
         script.sort_by_key(|(at, _, _)| *at);
         for (at, user, action) in script {
@@ -183,81 +183,6 @@ impl World {
             self.act(user, &action);
         }
         self.advance(end);
-    }
-
-    fn act(&mut self, user: &str, action: &Action) {
-        let (at, now) = (self.index(user), self.instant());
-        let device = &mut self.devices[at];
-        let session = &mut device.session;
-        let result: Result<(), Refusal> = match action {
-            Action::Call(callees) => session.place(wish(callees), now).map(drop),
-            Action::Accept => session.accept().map(drop),
-            Action::Reject => session.reject(now).map(drop),
-            Action::Ignore => session.ignore(now).map(drop),
-            Action::Hangup => session.hangup(now).map(drop),
-            Action::SignOut => {
-                session.sign_out(now);
-                Ok(())
-            }
-            Action::Offline(ms) => {
-                let back = self.now + ms;
-                self.cut(at);
-                self.devices[at].reconnect_at = Some(back);
-                Ok(())
-            }
-            Action::Die(ms) => {
-                self.die(at, *ms);
-                Ok(())
-            }
-            Action::Elsewhere(name) => {
-                self.add(user, name);
-                Ok(())
-            }
-            Action::Removed | Action::Dismissed | Action::MediaLost => {
-                self.room_trouble(at, action);
-                Ok(())
-            }
-        };
-        if let Err(refusal) = result {
-            self.devices[at].seen.push(Seen::Refused(refusal.code));
-        }
-        self.pump(at);
-    }
-
-    fn die(&mut self, at: usize, ms: u64) {
-        self.cut(at);
-        let device = &mut self.devices[at];
-        let identity = Identity {
-            user: device.user.clone(),
-            device: device.name.clone(),
-            client: "sim".to_owned(),
-            sdk_app_id: None,
-        };
-        device.session = CallSession::new(identity, "ticket");
-        device.seen.push(Seen::Died);
-        device.reconnect_at = Some(self.now + ms);
-        if let Some(room) = device.room.take() {
-            let event = RoomsEvent::Member { room, user: device.user.clone(), news: RoomNews::Lost };
-            self.news.push_back((self.now + 5000, event));
-        }
-    }
-
-    fn room_trouble(&mut self, at: usize, action: &Action) {
-        let user = self.devices[at].user.clone();
-        let by = Some("boss".to_owned());
-        let Some(room) = self.devices[at].room.clone() else { return };
-        let event = match action {
-            Action::Dismissed => RoomsEvent::Dismissed { room, by },
-            Action::Removed => {
-                self.devices[at].room = None;
-                RoomsEvent::Member { room, user, news: RoomNews::Removed { by } }
-            }
-            _ => {
-                self.devices[at].room = None;
-                RoomsEvent::Member { room, user, news: RoomNews::Lost }
-            }
-        };
-        self.news.push_back((self.now, event));
     }
 
     /// Lets time pass until `end`, one happening after the other.
@@ -275,12 +200,13 @@ impl World {
         self.now = self.now.max(end);
     }
 
-    fn next_happening(&self) -> Option<u64> {
+    fn next_happening(&mut self) -> Option<u64> {
         let mut next: Vec<u64> = Vec::new();
         for device in &self.devices {
             next.extend(device.up.front().map(|(at, _)| *at));
             next.extend(device.down.front().map(|(at, _)| *at));
             next.extend(device.reconnect_at);
+            next.extend(device.gives_up_at);
             let timeout = device.session.poll_timeout().map(|(at, _)| at.saturating_duration_since(self.zero));
             next.extend(timeout.map(|after| u64::try_from(after.as_millis()).unwrap() + 1));
         }
@@ -288,6 +214,7 @@ impl World {
         next.extend(self.board.poll_timeout().map(|at| at.0.saturating_sub(EPOCH)));
         next.extend(self.news.iter().map(|(at, _)| *at));
         next.extend(self.closing.iter().map(|(at, _)| *at));
+        next.extend(self.evictions.iter().map(|(at, _, _)| *at));
         next.into_iter().min()
     }
 
@@ -309,6 +236,10 @@ impl World {
             self.board.handle_rooms_event(event, self.unix());
             self.flush();
         }
+        if let Some(at) = self.evictions.iter().position(|(at, _, _)| *at <= now) {
+            let (_, room, user) = self.evictions.remove(at);
+            self.evict(&room, &user);
+        }
         if let Some(at) = self.closing.iter().position(|(at, _)| *at <= now) {
             let (_, conn) = self.closing.remove(at);
             self.board.handle_closed(conn, self.unix());
@@ -329,6 +260,9 @@ impl World {
                 self.deliver(at, &frame, false);
             }
             let instant = self.instant();
+            if self.devices[at].gives_up_at.take_if(|when| *when <= now).is_some() {
+                self.devices[at].session.handle_room_gave_up(instant);
+            }
             self.devices[at].session.handle_timeout(instant);
             self.pump(at);
         }
@@ -369,10 +303,22 @@ impl World {
     fn serve(&mut self, at: usize, frame: &str) {
         let (now, conn) = (self.unix(), self.devices[at].conn.unwrap());
         match ClientMessage::parse(frame).unwrap() {
-            ClientMessage::Hello(Hello { user_id, device_id, resume, .. }) => {
-                let ticket_expires = UnixMillis(u64::MAX);
+            ClientMessage::Hello(Hello { user_id, user_sig, device_id, resume, .. }) => {
+                let ticket_expires = expiry(&user_sig);
+                if ticket_expires <= now {
+                    // As the server's body does before the switchboard hears of it.
+                    let refusal = Code::SigExpired.into();
+                    self.send_down(conn, ServerMessage::Error { id: None, refusal }, false);
+                    self.close_down(conn);
+                    return;
+                }
                 let user = UserId::new(user_id).unwrap();
                 self.board.handle_hello(conn, SignIn { user, device: device_id, resume, ticket_expires }, now);
+            }
+            ClientMessage::Request { id, request: Request::RenewTicket { user_sig } } => {
+                let expires = expiry(&user_sig.0);
+                let checked = if expires <= now { Err(Code::SigExpired.into()) } else { Ok(expires) };
+                self.board.handle_ticket(conn, id, checked, now);
             }
             ClientMessage::Request { id, request } => self.board.handle_request(conn, id, request, now),
             ClientMessage::Ack { seq } => self.board.handle_ack(conn, seq, now),
@@ -405,80 +351,6 @@ impl World {
         }
     }
 
-    /// Kills the server and starts it again from what it stored.
-    fn restart(&mut self) {
-        for at in 0..self.devices.len() {
-            self.cut(at);
-        }
-        self.closing.clear();
-        let seed = self.random(u64::MAX);
-        self.board = Switchboard::new(Settings::default(), seed);
-        let mut stored = Stored::default();
-        for ((kind, key), row) in &self.rows {
-            match kind {
-                0 => stored.calls.push(serde_json::from_str(row).unwrap()),
-                1 => stored.sessions.push(serde_json::from_str(row).unwrap()),
-                _ => stored.users.push(UserId::new(key.clone()).unwrap()),
-            }
-        }
-        self.board.restore(stored, self.unix());
-        // The rooms are gone with the server; members find their way back within a second.
-        for at in 0..self.devices.len() {
-            if let Some(room) = self.devices[at].room.clone() {
-                let user = self.devices[at].user.clone();
-                let back = RoomsEvent::Member { room, user, news: RoomNews::Joined };
-                self.news.push_back((self.now + 1000, back));
-            }
-        }
-        self.flush();
-    }
-
-    /// Stores what changed, then lets the frames out: the order that the server keeps.
-    fn flush(&mut self) {
-        for change in self.board.take_changes() {
-            let (key, row) = match change {
-                Change::Call(id, call) => {
-                    ((0, id.as_str().to_owned()), call.map(|call| serde_json::to_string(&call).unwrap()))
-                }
-                Change::Session(name, session) => {
-                    ((1, name), session.map(|session| serde_json::to_string(&session).unwrap()))
-                }
-                Change::User(user) => ((2, user.as_str().to_owned()), Some(String::new())),
-            };
-            match row {
-                Some(row) => self.rows.insert(key, row),
-                None => self.rows.remove(&key),
-            };
-        }
-        while let Some(output) = self.board.poll_output() {
-            match output {
-                Wanted::Send { conn, message, access } => self.send_down(conn, message, access.is_some()),
-                Wanted::Close { conn } => {
-                    if let Some(at) = self.devices.iter().position(|device| device.conn == Some(conn)) {
-                        // What was sent before still arrives.
-                        let when = self.later(self.devices[at].down.back().map(|(at, _)| *at));
-                        self.devices[at].down.push_back((when, CLOSE.to_owned()));
-                    }
-                }
-                Wanted::OpenRoom(_) | Wanted::Release { .. } => {}
-            }
-        }
-    }
-
-    fn send_down(&mut self, conn: ConnId, mut message: ServerMessage, access: bool) {
-        let Some(at) = self.devices.iter().position(|device| device.conn == Some(conn)) else { return };
-        if access {
-            let way = Some(RoomAccess { url: "ws://room".to_owned(), token: "token".to_owned() });
-            match &mut message {
-                ServerMessage::Reply { answer, .. } => answer.access = way,
-                ServerMessage::Event { push: protocol::Push::Begun { access, .. }, .. } => *access = way,
-                _ => panic!("no place for the way into a room in {message:?}"),
-            }
-        }
-        let when = self.later(self.devices[at].down.back().map(|(at, _)| *at));
-        self.devices[at].down.push_back((when, message.to_text()));
-    }
-
     /// After a random delay, and not before what was sent earlier.
     fn later(&mut self, last: Option<u64>) -> u64 {
         let delay = 1 + self.random(40);
@@ -503,16 +375,25 @@ impl World {
                     }
                 }
                 Output::Done { result: Err(refusal), .. } => self.devices[at].seen.push(Seen::Refused(refusal.code)),
-                Output::Done { .. } | Output::PeerLeft { .. } | Output::PrepareRoom(_) | Output::Over(_) => {}
+                Output::Done { result: Ok(reply), .. } => {
+                    if reply.records.is_some() {
+                        self.devices[at].seen.push(Seen::Given(reply));
+                    }
+                }
+                Output::PeerLeft { .. } | Output::PrepareRoom(_) | Output::Over(_) => {}
                 Output::Event(event) => self.devices[at].seen.push(Seen::Event(event)),
                 Output::EnterRoom(entry) => {
+                    self.devices[at].gives_up_at = None;
                     self.devices[at].room = Some(entry.room.clone());
                     self.devices[at].seen.push(Seen::Enter(entry.call));
                     let user = self.devices[at].user.clone();
+                    // The same identity entering again takes the place of the one that was lost.
+                    self.news.retain(|(_, event)| !is_lost(event, &entry.room, &user));
                     let joined = RoomsEvent::Member { room: entry.room, user, news: RoomNews::Joined };
                     self.news.push_back((self.now + 30, joined));
                 }
                 Output::LeaveRoom { call } => {
+                    self.devices[at].gives_up_at = None;
                     self.devices[at].seen.push(Seen::Leave(call));
                     if let Some(room) = self.devices[at].room.take() {
                         let user = self.devices[at].user.clone();
@@ -526,13 +407,15 @@ impl World {
     }
 }
 
-pub fn wish(callees: &[&str]) -> PlaceCall {
-    PlaceCall {
-        callee_id_list: callees.iter().map(|name| UserId::new(*name).unwrap()).collect(),
-        call_media_type: CallMediaType::Video,
-        user_data: "hello".to_owned(),
-        timeout: None,
-        room_id: None,
-        group_id: String::new(),
-    }
+fn identity(user: &UserId, name: &DeviceId) -> Identity {
+    Identity { user: user.clone(), device: name.clone(), client: "sim".to_owned(), sdk_app_id: None }
+}
+
+/// A ticket of this world is the millisecond at which it ends.
+fn expiry(ticket: &str) -> UnixMillis {
+    UnixMillis(ticket.parse::<u64>().unwrap().saturating_add(EPOCH))
+}
+
+fn is_lost(event: &RoomsEvent, at: &RoomId, who: &UserId) -> bool {
+    matches!(event, RoomsEvent::Member { room, user, news: RoomNews::Lost } if room == at && user == who)
 }

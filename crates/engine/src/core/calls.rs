@@ -24,6 +24,10 @@ pub(super) enum Waiting {
     Call(Reply),
     /// A fresh token for the room that this device is in.
     Access(oneshot::Sender<Renewal>),
+    /// Records for somebody who asked.
+    Records(Reply),
+    /// Records for the snapshot.
+    Recent,
     /// Entering a room by its id.
     Room { room: RoomId, key: Option<Secret>, asked_at: Instant, reply: Reply },
 }
@@ -43,10 +47,13 @@ impl Core {
         self.ended = None;
         self.signed_in = Some(SignedIn {
             calls: CallSession::new(identity, ticket.0),
-            socket: CallSocket::open(&server),
+            socket: Some(CallSocket::open(&server)),
+            server,
             waiting: Some(reply),
             until: Some(Instant::now() + SIGN_IN_TIMEOUT),
             welcomed: false,
+            recent: Vec::new(),
+            recent_is_old: true,
         });
     }
 
@@ -67,7 +74,9 @@ impl Core {
             if let Some(reply) = signed_in.waiting.take() {
                 let _ = reply.send(Err(refusal.clone()));
             }
-            signed_in.socket.close().await;
+            if let Some(socket) = &signed_in.socket {
+                socket.close().await;
+            }
         }
         self.session = Session::SignedOut { refused: Some(refusal) };
     }
@@ -92,27 +101,19 @@ impl Core {
             self.obey(output).await;
         }
         self.note_link();
-        self.note_ring();
-    }
-
-    fn note_ring(&mut self) {
-        let Some(call) = self.signed_in.as_ref().map(|signed_in| signed_in.calls.call()) else { return };
-        let (Some(id), Some(until)) = (call.call_id(), call.ring_until()) else { return };
-        if self.ring.as_ref().is_none_or(|(known, _)| known != id) {
-            self.ring = Some((id.clone(), SystemTime::now() + until.saturating_duration_since(Instant::now())));
-        }
+        self.refresh_recent();
     }
 
     async fn obey(&mut self, output: Output) {
         match output {
             Output::Send(message) => {
-                if let Some(signed_in) = &self.signed_in {
-                    signed_in.socket.send(message).await;
+                if let Some(SignedIn { socket: Some(socket), .. }) = &self.signed_in {
+                    socket.send(message).await;
                 }
             }
             Output::Close => {
-                if let Some(signed_in) = &self.signed_in {
-                    signed_in.socket.close().await;
+                if let Some(SignedIn { socket: Some(socket), .. }) = &self.signed_in {
+                    socket.close().await;
                 }
             }
             Output::Done { id, result } => self.answer(id, result).await,
@@ -121,6 +122,11 @@ impl Core {
                 if over {
                     // A camera that is still open when the call is said to be over is a broken promise.
                     self.release_devices().await;
+                    self.recent_may_have_changed();
+                }
+                if matches!(event, Event::OnCallMediaTypeChanged { new_call_media_type: CallMediaType::Voice, .. }) {
+                    self.camera_wanted = false;
+                    self.switch_camera().await;
                 }
                 let begun = matches!(event, Event::OnCallBegin { .. });
                 self.report(event);
@@ -148,6 +154,8 @@ impl Core {
         let user = signed_in.calls.user().clone();
         match signed_in.calls.link().clone() {
             Link::Online => {
+                // What happened meanwhile may have left records.
+                signed_in.recent_is_old |= !matches!(self.session, Session::Online { .. });
                 signed_in.welcomed = true;
                 signed_in.until = None;
                 if let Some(reply) = signed_in.waiting.take() {
@@ -158,16 +166,19 @@ impl Core {
             Link::Down | Link::Greeting if signed_in.welcomed => self.session = Session::Offline { user },
             Link::Down | Link::Greeting => self.session = Session::SigningIn { user },
             Link::Refused(refusal) => {
-                let expired = refusal.known() == Some(Code::SigExpired) && signed_in.welcomed;
                 let refusal = own_refusal(&refusal);
+                if signed_in.calls.wants_ticket() {
+                    if let Some(reply) = signed_in.waiting.take() {
+                        let _ = reply.send(Err(refusal));
+                    }
+                    signed_in.socket = None;
+                    self.session = Session::TicketExpired { user };
+                    return;
+                }
                 if let Some(reply) = signed_in.waiting.take() {
                     let _ = reply.send(Err(refusal.clone()));
                 }
-                self.session = if expired {
-                    Session::TicketExpired { user }
-                } else {
-                    Session::SignedOut { refused: Some(refusal) }
-                };
+                self.session = Session::SignedOut { refused: Some(refusal) };
                 self.signed_in = None;
             }
             Link::Kicked => {
@@ -181,10 +192,23 @@ impl Core {
     async fn answer(&mut self, id: RequestId, result: Result<CallReply, protocol::Refusal>) {
         let Some(waiting) = self.waiting.remove(&id) else { return };
         match waiting {
+            Waiting::Records(reply) => {
+                let answer = result
+                    .map_err(|refusal| own_refusal(&refusal))
+                    .map(|answer| Answer::Records { records: answer.records.unwrap_or_default(), next: answer.next });
+                let _ = reply.send(answer);
+            }
+            Waiting::Recent => {
+                if let (Some(signed_in), Ok(CallReply { records: Some(records), .. })) = (&mut self.signed_in, result) {
+                    signed_in.recent = records;
+                }
+            }
             Waiting::Done(reply) => {
                 if result.is_err() && self.is_idle() {
                     self.release_devices().await;
                 }
+                // An ignored ring and a deleted record make no event.
+                self.recent_may_have_changed();
                 let _ = reply.send(result.map(|_| Answer::Done).map_err(|refusal| own_refusal(&refusal)));
             }
             Waiting::Call(reply) => {
@@ -238,7 +262,7 @@ impl Core {
 
     // ---- what the person wants ----
 
-    fn calls(&mut self) -> Result<&mut CallSession, Refusal> {
+    pub(super) fn calls(&mut self) -> Result<&mut CallSession, Refusal> {
         let signed_in = self.signed_in.as_mut().ok_or_else(|| refuse(Code::NotSignedIn, "Sign in first."))?;
         Ok(&mut signed_in.calls)
     }
@@ -294,13 +318,14 @@ impl Core {
         }
     }
 
-    pub(super) fn end_ring(
+    /// Asks for what gives nothing back but that it is done.
+    pub(super) fn ask(
         &mut self,
         reply: Reply,
-        end: impl FnOnce(&mut CallSession, Instant) -> Result<RequestId, protocol::Refusal>,
+        wish: impl FnOnce(&mut CallSession, Instant) -> Result<RequestId, protocol::Refusal>,
     ) {
-        let ended = self.calls().and_then(|calls| end(calls, Instant::now()).map_err(|r| own_refusal(&r)));
-        match ended {
+        let asked = self.calls().and_then(|calls| wish(calls, Instant::now()).map_err(|r| own_refusal(&r)));
+        match asked {
             Ok(id) => {
                 self.waiting.insert(id, Waiting::Done(reply));
             }

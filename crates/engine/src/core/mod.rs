@@ -8,6 +8,7 @@
 //! ```
 
 mod calls;
+mod group;
 mod membership;
 mod pulse;
 mod rooms;
@@ -26,7 +27,7 @@ use calls::Waiting;
 use media::picture::DecodingSink;
 use media::{DeviceEvent, DeviceKind, DeviceList, FrameSink, I420, Picture, PictureId};
 use membership::Membership;
-use protocol::{CallId, Event, ExitReason, RequestId, UserId};
+use protocol::{CallRecord, Event, ExitReason, RequestId, UserId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -49,17 +50,25 @@ pub(crate) fn own_refusal(refusal: &protocol::Refusal) -> Refusal {
 /// A signed-in user.
 struct SignedIn {
     calls: CallSession,
-    socket: CallSocket,
+    server: url::Url,
+    /// None while the server refuses the ticket.
+    socket: Option<CallSocket>,
     /// Whoever waits for the first welcome.
     waiting: Option<Reply>,
     /// The first attempt has this long.
     until: Option<Instant>,
     welcomed: bool,
+    /// The last calls, the newest first.
+    recent: Vec<CallRecord>,
+    /// They may have changed since they were read.
+    recent_is_old: bool,
 }
 
 /// Everything.
 pub(crate) struct Core {
     config: EngineConfig,
+    /// The same moment on both clocks.
+    began: (Instant, SystemTime),
     choices: Choices,
     microphone_wanted: bool,
     camera_wanted: bool,
@@ -73,8 +82,6 @@ pub(crate) struct Core {
     leaving: BTreeMap<MembershipId, Membership>,
     next_membership: u64,
     next_picture: u32,
-    /// Until when the present call rings, on the wall clock: fixed once, so that a snapshot differs only where something changed.
-    ring: Option<(CallId, SystemTime)>,
     /// When the local user accepted; of the call that begins.
     accepted_at: Option<Instant>,
     ended: Option<Ended>,
@@ -162,6 +169,7 @@ pub(crate) async fn run(
             processing: config.processing,
         },
         config,
+        began: (Instant::now(), SystemTime::now()),
         microphone_wanted: true,
         camera_wanted: true,
         session: Session::SignedOut { refused: None },
@@ -172,7 +180,6 @@ pub(crate) async fn run(
         leaving: BTreeMap::new(),
         next_membership: 1,
         next_picture: 1,
-        ring: None,
         accepted_at: None,
         ended: None,
         put_out: None,
@@ -259,9 +266,19 @@ impl Core {
                 self.place_call(callees, media, user_data, timeout, room, reply);
             }
             Intent::Accept { camera } => self.accept(camera, reply),
-            Intent::Reject => self.end_ring(reply, |calls, now| calls.reject(now)),
-            Intent::Ignore => self.end_ring(reply, |calls, now| calls.ignore(now)),
+            Intent::Reject => self.ask(reply, |calls, now| calls.reject(now)),
+            Intent::Ignore => self.ask(reply, |calls, now| calls.ignore(now)),
             Intent::Hangup => self.hangup(reply),
+            Intent::InviteUser { users, user_data, timeout, add_person } => {
+                self.invite(users, user_data, timeout, add_person, reply);
+            }
+            Intent::SwitchCallMediaType(media) => self.ask(reply, |calls, _| calls.switch_media(media)),
+            Intent::SetSelfInfo(profile) => self.ask(reply, |calls, _| calls.set_self_info(profile)),
+            Intent::EnableMultiDevice(enable) => self.ask(reply, |calls, _| calls.enable_multi_device(enable)),
+            Intent::DeleteRecordCalls(calls) => self.ask(reply, |session, _| session.delete_records(calls)),
+            Intent::QueryRecentCalls(filter) => self.query_recent(filter, reply),
+            Intent::JoinCall { call, camera } => self.join_call(call, camera, reply),
+            Intent::RenewTicket(ticket) => self.renew_ticket(ticket, reply),
             Intent::EnterRoom { room, camera, key } => self.enter_room(room, camera, key, reply),
             Intent::EnterRoomByToken { url, token, camera } => {
                 let answer = self.enter_by_token(url, token, camera);
@@ -350,8 +367,8 @@ impl Core {
 
 async fn next_socket_input(signed_in: &mut Option<SignedIn>) -> SocketInput {
     match signed_in {
-        Some(signed_in) => signed_in.socket.next().await,
-        None => std::future::pending().await,
+        Some(SignedIn { socket: Some(socket), .. }) => socket.next().await,
+        Some(_) | None => std::future::pending().await,
     }
 }
 

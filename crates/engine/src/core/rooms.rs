@@ -333,6 +333,7 @@ impl Core {
             }
             Ending::Refused(_) | Ending::GaveUp | Ending::OutTooLong => {}
         }
+        let unheard = self.is_in_call_offline();
         if let Some(signed_in) = &mut self.signed_in {
             match membership.what {
                 What::Room(room, _) => {
@@ -345,7 +346,7 @@ impl Core {
                 }
                 What::Token => signed_in.calls.set_occupied(false),
                 // The call plane ends the call for everybody who was put out; for the rest it has to be told.
-                What::Call(_) if matches!(ending, Ending::Exit(_)) => {}
+                What::Call(_) if matches!(ending, Ending::Exit(_)) && !unheard => {}
                 What::Call(_) => signed_in.calls.handle_room_gave_up(Instant::now()),
             }
         }

@@ -2,22 +2,47 @@
 
 use super::Core;
 use super::membership::{Membership, Remote, What};
-use crate::api::{DeviceTrouble, Devices, Link, Live, Person, Presence, Refusal, Snapshot, Stage};
+use crate::api::{CallBook, DeviceTrouble, Devices, Link, Live, Person, Presence, Refusal, Snapshot, Stage};
 use call::session::{CallState, Live as LiveCall};
 use media::{DeviceKind, DeviceState};
 use protocol::{CallId, CallMediaType, CallRole, NetworkQuality, UserId};
 use room::client;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 impl Core {
     /// Shows what changed.
     pub(super) fn show(&mut self) {
-        let snapshot = Snapshot { session: self.session.clone(), stage: self.stage(), devices: self.own_devices() };
+        let snapshot = Snapshot {
+            session: self.session.clone(),
+            stage: self.stage(),
+            devices: self.own_devices(),
+            book: self.book(),
+        };
         self.snapshot.send_if_modified(|shown| {
             let changed = *shown != snapshot;
             *shown = snapshot;
             changed
         });
+    }
+
+    fn book(&self) -> CallBook {
+        let Some(signed_in) = &self.signed_in else { return CallBook::default() };
+        CallBook {
+            cards: signed_in.calls.cards().to_vec(),
+            recent: signed_in.recent.clone(),
+            profiles: signed_in.calls.profiles().clone(),
+            multi_device: signed_in.calls.multi_device(),
+        }
+    }
+
+    /// The same moment on the wall clock: by one pair of both for the engine's life, so that a snapshot differs only
+    /// where something changed.
+    fn wall(&self, at: Instant) -> SystemTime {
+        let (instant, wall) = self.began;
+        match at.checked_duration_since(instant) {
+            Some(later) => wall + later,
+            None => wall - instant.saturating_duration_since(at),
+        }
     }
 
     fn stage(&self) -> Stage {
@@ -32,7 +57,7 @@ impl Core {
                 callees: outgoing.callees.clone(),
                 media: outgoing.media,
                 ringing: outgoing.ringing,
-                ring_until: self.ring_until(&outgoing.call),
+                ring_until: call.and_then(CallState::ring_until).map(|until| self.wall(until)),
             },
             (Some(CallState::Incoming(incoming)), _) => Stage::Incoming {
                 call: incoming.call.clone(),
@@ -40,6 +65,7 @@ impl Core {
                 others: incoming.callees.iter().filter(|user| !self.is_me(user)).cloned().collect(),
                 media: incoming.media,
             },
+            (Some(CallState::Joining(_)), _) => Stage::Entering { room: String::new() },
             (_, Some(membership)) if matches!(membership.what, What::Call(_)) => ended(),
             (_, Some(membership)) if membership.entered_at.is_none() => {
                 Stage::Entering { room: membership.room_name.clone() }
@@ -47,10 +73,6 @@ impl Core {
             (_, Some(membership)) => Stage::Live(self.live_room(membership)),
             (_, None) => ended(),
         }
-    }
-
-    fn ring_until(&self, call: &CallId) -> Option<SystemTime> {
-        self.ring.as_ref().filter(|(known, _)| known == call).map(|(_, until)| *until)
     }
 
     fn is_me(&self, user: &UserId) -> bool {
@@ -63,8 +85,8 @@ impl Core {
         for peer in &live.peers {
             let remote = membership.and_then(|membership| membership.remotes.get(&peer.user));
             let mut person = other(&peer.user, remote);
-            if peer.ringing {
-                person.presence = Presence::Ringing { until: self.ring_until(&live.call) };
+            if let Some(until) = peer.rings_until {
+                person.presence = Presence::Ringing { until: Some(self.wall(until)) };
             }
             people.push(person);
         }
@@ -81,6 +103,7 @@ impl Core {
             role: live.role,
             began_at: membership.map_or_else(SystemTime::now, |membership| membership.began_at),
             link: membership.map_or(Link::Connecting, link),
+            group: live.group,
             people,
         }
     }
@@ -95,6 +118,7 @@ impl Core {
             role: CallRole::Unknown,
             began_at: membership.began_at,
             link: link(membership),
+            group: false,
             people,
         }
     }

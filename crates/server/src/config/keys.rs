@@ -106,6 +106,13 @@ pub const KEYS: &[Key] = &[
         set: |config, text| set(&mut config.public_url, web_address(text).map(Some)),
     },
     Key {
+        name: "multi-device",
+        form: Form::Switch,
+        value: "BOOL",
+        help: "Whether users may let several of their devices be signed in at once [default: true]",
+        set: |config, text| set(&mut config.multi_device, switch(text)),
+    },
+    Key {
         name: "rooms",
         form: Form::Text,
         value: "WHO",

@@ -13,11 +13,11 @@ use call::Switchboard;
 use call::call::RoomNews;
 use call::switchboard::{Change, ConnId, Entry, RoomsEvent, Settings, SignIn};
 use protocol::message::Seq;
-use protocol::{Refusal, Request, RequestId, RoomId, UnixMillis, UserId};
+use protocol::{CallId, Refusal, Request, RequestId, RoomId, UnixMillis, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// Inputs waiting for the switchboard. When it is full the sockets wait with reading, and TCP slows the clients down.
 const INPUT_CAPACITY: usize = 1024;
@@ -46,6 +46,8 @@ pub(crate) enum Input {
     Closed { conn: ConnId },
     /// News of a room.
     Rooms(RoomsEvent),
+    /// An administrator ends a call; answered with whether there was one.
+    EndCall { call: CallId, done: oneshot::Sender<bool> },
     /// Put somebody out of a room who has left its call and not the room.
     Evict { room: RoomId, user: UserId },
 }
@@ -182,6 +184,10 @@ impl Body {
                 self.board.handle_closed(conn, now);
             }
             Input::Rooms(event) => self.board.handle_rooms_event(event, now),
+            Input::EndCall { call, done } => {
+                // Nobody may wait any more.
+                let _ = done.send(self.board.handle_end_call(&call, now));
+            }
             Input::Evict { room, user } => {
                 if !self.board.belongs(&room, &user) {
                     self.evict(&room, &user);
@@ -219,11 +225,13 @@ impl Body {
 }
 
 /// Rows of the same key replace one another.
-fn key(change: &Change) -> (u8, &str) {
+fn key(change: &Change) -> (u8, &str, &str) {
     match change {
-        Change::Call(id, _) => (0, id.as_str()),
-        Change::Session(name, _) => (1, name),
-        Change::User(user) => (2, user.as_str()),
+        Change::Call(id, _) => (0, id.as_str(), ""),
+        Change::Session(name, _) => (1, name, ""),
+        Change::User(user, _) => (2, user.as_str(), ""),
+        Change::Log(log) => (3, log.call_id.as_str(), ""),
+        Change::Forget(user, call) => (4, user.as_str(), call.as_str()),
     }
 }
 

@@ -3,8 +3,8 @@
 use super::{Body, Input, RELEASE_GRACE};
 use crate::rooms::RoomsError;
 use crate::tokens::Grants;
-use call::switchboard::{ConnId, Output, RoomsEvent};
-use protocol::{Push, RoomAccess, RoomId, ServerMessage, UserId};
+use call::switchboard::{ConnId, Output, RoomsEvent, page};
+use protocol::{Code, Push, RoomAccess, RoomId, ServerMessage, UserId};
 use std::sync::Arc;
 
 impl Body {
@@ -21,6 +21,18 @@ impl Body {
             }
             Output::OpenRoom(room) => self.open(room),
             Output::Release { room, user } => self.release(room, user),
+            Output::ReadRecords { conn, id, user, filter, running } => {
+                let stored = match self.store.records(&user, &filter) {
+                    Ok(stored) => stored,
+                    Err(error) => {
+                        tracing::error!(%error, "records cannot be read");
+                        let refusal = Code::Signalling.into();
+                        self.send(conn, &ServerMessage::Error { id: Some(id), refusal });
+                        return;
+                    }
+                };
+                self.board.handle_records(conn, id, page(&filter, running, stored));
+            }
         }
     }
 
@@ -90,6 +102,7 @@ fn fill(message: &mut ServerMessage, way: Option<RoomAccess>) {
         ServerMessage::Welcome(_)
         | ServerMessage::Error { .. }
         | ServerMessage::Event { .. }
+        | ServerMessage::Cards { .. }
         | ServerMessage::Kicked {}
         | ServerMessage::TicketExpired {}
         | ServerMessage::Ping {}

@@ -103,8 +103,9 @@ impl Door {
 
     fn sign_in(&self, hello: Hello) -> Result<SignIn, Refusal> {
         if !hello.versions.contains(&VERSION) {
-            let message = format!("{} This server speaks version {VERSION}.", Code::VersionMismatch.sentence());
-            return Err(Refusal::because(Code::VersionMismatch, message));
+            let newer = hello.versions.iter().any(|version| *version > VERSION);
+            let code = if newer { Code::ServerOutdated } else { Code::ClientOutdated };
+            return Err(Refusal::because(code, format!("{} It speaks version {VERSION}.", code.sentence())));
         }
         if hello.sdk_app_id.is_some_and(|id| id != self.ticket_key.sdk_app_id()) {
             return Err(Code::AppIdInvalid.into());

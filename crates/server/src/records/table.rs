@@ -10,20 +10,17 @@ use std::path::Path;
 
 const FILE: &str = "records.sqlite";
 
-/// Raised with every change of the tables.
-const SCHEMA: i64 = 1;
-
 /// `wire` is the name on the LiveKit wire; `room` is how people write it, the same for 5 and "5".
 const TABLES: &str = "
-    CREATE TABLE IF NOT EXISTS rooms (
+    CREATE TABLE rooms (
         id INTEGER PRIMARY KEY, wire TEXT NOT NULL, room TEXT NOT NULL, created INTEGER NOT NULL, destroyed INTEGER,
         creator TEXT NOT NULL, UNIQUE (room, created));
-    CREATE INDEX IF NOT EXISTS rooms_open ON rooms (wire) WHERE destroyed IS NULL;
-    CREATE TABLE IF NOT EXISTS stays (
+    CREATE INDEX rooms_open ON rooms (wire) WHERE destroyed IS NULL;
+    CREATE TABLE stays (
         id INTEGER PRIMARY KEY, room_id INTEGER NOT NULL REFERENCES rooms (id) ON DELETE CASCADE,
         user TEXT NOT NULL, joined INTEGER NOT NULL, gone INTEGER);
-    CREATE INDEX IF NOT EXISTS stays_of_room ON stays (room_id);
-    CREATE TABLE IF NOT EXISTS alive (at INTEGER NOT NULL);";
+    CREATE INDEX stays_of_room ON stays (room_id);
+    CREATE TABLE alive (at INTEGER NOT NULL);";
 
 /// The open tables. One process at a time holds them.
 #[derive(Debug)]
@@ -35,7 +32,7 @@ pub(super) struct Table {
 
 impl Table {
     pub fn open(data_dir: &Path) -> Result<Self> {
-        let db = crate::sqlite::open(&data_dir.join(FILE), TABLES, SCHEMA)?;
+        let db = crate::sqlite::open(&data_dir.join(FILE), &[TABLES])?;
         let ended: Option<i64> = db.query_row("SELECT at FROM alive", [], |row| row.get(0)).optional()?;
         Ok(Self { db, ended: ended.map(from_sql) })
     }

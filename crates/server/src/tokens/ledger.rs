@@ -13,9 +13,6 @@ use std::time::Duration;
 
 const FILE: &str = "tokens.sqlite";
 
-/// Raised with every change of the table; a newer file is refused.
-const SCHEMA: i64 = 1;
-
 /// Between two sweeps of expired entries.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -35,7 +32,7 @@ pub(super) struct Ledger {
 impl Ledger {
     /// Goes on with what a data directory holds.
     pub fn open(data_dir: &Path) -> Result<Self> {
-        let file = sqlite::open(&data_dir.join(FILE), TABLE, SCHEMA)?;
+        let file = sqlite::open(&data_dir.join(FILE), &[TABLE])?;
         let mut ledger = Self::default();
         let mut query = file.prepare("SELECT print, room, identity, expires, void FROM tokens")?;
         let rows = query.query_map([], |row| {
@@ -110,10 +107,10 @@ impl Ledger {
     }
 }
 
-const TABLE: &str = "CREATE TABLE IF NOT EXISTS tokens (
+const TABLE: &str = "CREATE TABLE tokens (
     print TEXT PRIMARY KEY, room TEXT NOT NULL, identity TEXT NOT NULL, expires INTEGER NOT NULL, void INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS tokens_by_membership ON tokens (room, identity);";
+CREATE INDEX tokens_by_membership ON tokens (room, identity);";
 
 fn seconds(time: u64) -> i64 {
     i64::try_from(time).unwrap_or(i64::MAX)

@@ -177,6 +177,17 @@ impl Host {
         client
     }
 
+    /// A client of another device of the same user.
+    pub async fn sign_in_with(&self, user: &str, device: &str) -> Client {
+        let mut client = self.connect().await;
+        let mut hello = self.hello(user);
+        hello["deviceId"] = json!(device);
+        client.send(&hello).await;
+        client.welcome = client.next().await;
+        assert_eq!(client.welcome["type"], "welcome", "{}", client.welcome);
+        client
+    }
+
     /// A client that goes on with the session of another one, of which it has seen the events up to `last_seq`.
     pub async fn resume(&self, user: &str, session: &Value, last_seq: u64) -> Client {
         let mut client = self.connect().await;
@@ -263,6 +274,13 @@ impl Client {
         let message = self.next().await;
         assert_eq!((&message["type"], &message["id"]), (&json!("reply"), &json!(id)), "{message}");
         message
+    }
+
+    /// The next frame, which must be the list of running calls.
+    pub async fn cards(&mut self) -> Vec<Value> {
+        let message = self.next().await;
+        assert_eq!(message["type"], "cards", "{message}");
+        message["cards"].as_array().unwrap().clone()
     }
 
     /// The next frame, which must be an error; gives its code back.

@@ -1,13 +1,23 @@
 //! Flags and scenarios.
 
 use anyhow::{Context, Result, bail};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use engine::Times;
 use engine::script::{camera_device, microphone, speaker};
 use media::DeviceChoice;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+/// The vocabularies of `docs/events.md`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Words {
+    /// Of the newer page.
+    #[default]
+    New,
+    /// Of the older page.
+    Old,
+}
 
 /// A client without a window.
 #[derive(Clone, Debug, Parser)]
@@ -37,6 +47,12 @@ pub(crate) struct Options {
     /// Write the last picture that was seen to this Y4M file at the end
     #[arg(long)]
     pub(crate) dump_picture: Option<PathBuf>,
+    /// Name of this installation, for one that comes back after a crash [default: another one at every start]
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+    /// Print events in the words of the newer page or of the older one (docs/events.md)
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) vocabulary: Words,
     /// Local address for media, may be given more than once (port 0: any)
     #[arg(long = "media")]
     pub(crate) media: Vec<SocketAddr>,

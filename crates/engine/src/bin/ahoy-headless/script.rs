@@ -1,13 +1,14 @@
 //! Runs the commands, prints the events.
 
-use super::options::Options;
+use super::options::{Options, Words};
 use super::picture::Screen;
 use anyhow::{Context, Result};
 use engine::api::{Intent, Reported, Secret};
-use engine::script::{Command, answer_line, event_line};
+use engine::script::{Command, Vocabulary, answer_line};
 use engine::{Engine, EngineConfig, Pictures};
 use media::{DeviceChoice, Synthetic};
-use protocol::{DeviceId, Event};
+use protocol::vocabulary::Older;
+use protocol::{DeviceId, Event, UserId};
 use serde_json::{Value, json};
 use std::io::{BufRead, Write};
 use std::sync::{Arc, Weak};
@@ -20,7 +21,7 @@ const LINES_WAITING: usize = 256;
 struct Script {
     engine: Engine,
     screen: Arc<Screen>,
-    /// Names of the events so far.
+    /// Names of the events so far; those of the older page with their constants, after a space.
     events: watch::Receiver<Vec<String>>,
     /// Those before were waited for.
     waited: usize,
@@ -28,7 +29,10 @@ struct Script {
 
 /// Signs in, runs every command, says the numbers.
 pub(crate) async fn run(options: Options) -> Result<()> {
-    let mut config = EngineConfig::new(device_id());
+    let mut config = EngineConfig::new(match &options.device {
+        Some(name) => DeviceId::new(name.clone())?,
+        None => device_id(),
+    });
     config.client = concat!("ahoy-headless/", env!("CARGO_PKG_VERSION")).to_owned();
     config.microphone = options.mic.clone().unwrap_or(DeviceChoice::Synthetic(Synthetic::Tone(440)));
     config.speaker = match &options.dump_audio {
@@ -46,8 +50,14 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let screen = Arc::new(Screen::default());
     engine.set_screen(screen.clone()).await;
     tokio::spawn(note_previews(engine.snapshots(), Arc::downgrade(&screen)));
+    tokio::spawn(print_cards(engine.snapshots()));
     let (names, events) = watch::channel(Vec::new());
-    let printing = tokio::spawn(print_events(engine.events(), names, options.no_meters));
+    let vocabulary = match (options.vocabulary, &options.user) {
+        (Words::Old, Some(user)) => Vocabulary::Older(Box::new(Older::new(UserId::new(user.clone())?))),
+        (Words::Old, None) => anyhow::bail!("the older vocabulary needs to know who signs in: --user"),
+        (Words::New, _) => Vocabulary::Newer,
+    };
+    let printing = tokio::spawn(print_events(engine.events(), names, options.no_meters, vocabulary));
     let mut script = Script { engine, screen, events, waited: 0 };
     let done = script.run(&options).await;
     if let Some(path) = &options.dump_picture
@@ -134,7 +144,7 @@ impl Script {
         loop {
             let found = {
                 let names = self.events.borrow_and_update();
-                names.iter().skip(self.waited).position(|name| name == event)
+                names.iter().skip(self.waited).position(|names| names.split(' ').any(|name| name == event))
             };
             if let Some(at) = found {
                 self.waited += at + 1;
@@ -167,7 +177,12 @@ impl Script {
 }
 
 /// Prints each event with its time, and remembers its name.
-async fn print_events(mut events: broadcast::Receiver<Reported>, names: watch::Sender<Vec<String>>, no_meters: bool) {
+async fn print_events(
+    mut events: broadcast::Receiver<Reported>,
+    names: watch::Sender<Vec<String>>,
+    no_meters: bool,
+    mut vocabulary: Vocabulary,
+) {
     loop {
         let reported = match events.recv().await {
             Ok(reported) => reported,
@@ -181,12 +196,28 @@ async fn print_events(mut events: broadcast::Receiver<Reported>, names: watch::S
             reported.event,
             Event::OnUserVoiceVolumeChanged { .. } | Event::OnUserNetworkQualityChanged { .. }
         );
-        let line = event_line(&reported);
-        let name = line["event"].as_str().unwrap_or_default().to_owned();
+        let Some(line) = vocabulary.line(&reported) else { continue };
+        let known = ["event", "constant"].into_iter().filter_map(|key| line[key].as_str());
+        let name = known.collect::<Vec<_>>().join(" ");
         if !(meter && no_meters) {
             say(&line);
         }
         names.send_modify(|names| names.push(name));
+    }
+}
+
+/// Prints the running calls that may be joined, whenever they change.
+async fn print_cards(mut snapshots: watch::Receiver<engine::api::Snapshot>) {
+    let mut shown = Vec::new();
+    loop {
+        let cards = snapshots.borrow_and_update().book.cards.clone();
+        if cards != shown {
+            say(&json!({ "cards": cards }));
+            shown = cards;
+        }
+        if snapshots.changed().await.is_err() {
+            return;
+        }
     }
 }
 

@@ -9,10 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const FILE: &str = "barred.sqlite";
 
-/// Raised with every change of the table; a newer file is refused.
-const SCHEMA: i64 = 1;
-
-const TABLE: &str = "CREATE TABLE IF NOT EXISTS barred (
+const TABLE: &str = "CREATE TABLE barred (
     room TEXT NOT NULL, identity TEXT NOT NULL, until INTEGER NOT NULL, spared TEXT, PRIMARY KEY (room, identity)
 ) WITHOUT ROWID;";
 
@@ -36,7 +33,7 @@ impl Barred {
     }
 
     fn open_at(data_dir: &Path, origin: Duration) -> Result<Self> {
-        let file = sqlite::open(&data_dir.join(FILE), TABLE, SCHEMA)?;
+        let file = sqlite::open(&data_dir.join(FILE), &[TABLE])?;
         file.execute("DELETE FROM barred WHERE until <= ?1", params![seconds(origin)])?;
         Ok(Self { file: Some(file), origin })
     }
