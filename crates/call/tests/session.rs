@@ -238,3 +238,30 @@ fn a_refused_sign_in_says_why_and_a_new_ticket_cures_it() {
     let Output::Send(ClientMessage::Hello(hello)) = &drain(&mut session)[0] else { panic!() };
     assert_eq!(hello.user_sig, "another");
 }
+
+#[test]
+fn a_server_that_does_not_know_a_method_is_too_old_and_named_so() {
+    let now = zero();
+    let mut session = online(now);
+    let id = session.recent_calls(protocol::RecordFilter::default()).unwrap();
+    drain(&mut session);
+    session.handle_message(ServerMessage::Error { id: Some(id), refusal: Code::UnknownCommand.into() }, now);
+    let told = drain(&mut session);
+    assert!(
+        matches!(&told[..], [Output::Done { result: Err(refusal), .. }]
+            if refusal.known() == Some(Code::ServerOutdated) && refusal.message.contains("upgrade the server")),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_server_that_picks_another_version_is_refused_and_the_side_to_upgrade_is_named() {
+    for (version, code) in [(2, Code::ClientOutdated), (0, Code::ServerOutdated)] {
+        let now = zero();
+        let mut session = fresh();
+        session.handle_connected(now);
+        let ServerMessage::Welcome(ours) = welcome(false) else { panic!() };
+        session.handle_message(ServerMessage::Welcome(Welcome { version, ..ours }), now);
+        assert_eq!(session.link(), &Link::Refused(code.into()));
+    }
+}

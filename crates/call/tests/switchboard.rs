@@ -348,3 +348,20 @@ fn a_room_that_cannot_be_made_ends_the_call() {
     });
     assert_eq!(cancelled.count(), 2);
 }
+
+#[test]
+fn an_earlier_process_of_the_same_device_that_comes_back_by_itself_puts_nobody_out() {
+    let mut board = board();
+    let old = sign_in(&mut board, 1, "alice");
+    let new = sign_in(&mut board, 2, "alice");
+    board.handle_closed(1, T0);
+    let resume = Some(Resume { session: old, last_seq: 0 });
+    board.handle_hello(3, hello("alice", resume, UnixMillis(u64::MAX)), T0);
+    let (sent, rest) = drain(&mut board);
+    assert_eq!(sent, [(3, ServerMessage::Kicked {}, false)]);
+    assert_eq!(rest, [Output::Close { conn: 3 }]);
+    // The newer process goes on.
+    let resume = Some(Resume { session: new, last_seq: 0 });
+    board.handle_hello(4, hello("alice", resume, UnixMillis(u64::MAX)), T0);
+    assert!(matches!(&drain(&mut board).0[0].1, ServerMessage::Welcome(welcome) if welcome.resumed));
+}

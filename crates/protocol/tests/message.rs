@@ -500,3 +500,50 @@ fn mutations_of_the_corpus_do_no_harm() {
         read(&bytes);
     }
 }
+
+/// Every name that can be in a frame, in both directions.
+fn names(value: &Value, found: &mut std::collections::BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                // Maps by user id have names of people for keys.
+                let by_user = ["profiles", "ringingUntil"].contains(&key.as_str());
+                found.insert(key.clone());
+                if let (true, Value::Object(people)) = (by_user, value) {
+                    people.values().for_each(|value| names(value, found));
+                } else {
+                    names(value, found);
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| names(item, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn the_page_about_the_protocol_names_every_type_method_event_and_field() {
+    use prop::strategy::ValueTree as _;
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/protocol.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let mut runner = prop::test_runner::TestRunner::deterministic();
+    let mut found = std::collections::BTreeSet::new();
+    for _ in 0..2_000 {
+        let frames = [
+            serde_json::to_value(client_message().new_tree(&mut runner).unwrap().current()).unwrap(),
+            serde_json::to_value(server_message().new_tree(&mut runner).unwrap().current()).unwrap(),
+        ];
+        for frame in frames {
+            for kind in ["type", "method", "event"] {
+                found.extend(frame[kind].as_str().filter(|name| *name != "unknown").map(str::to_owned));
+            }
+            names(&frame, &mut found);
+        }
+    }
+    assert!(found.len() > 90, "{found:?}");
+    let missing: Vec<_> = found
+        .iter()
+        .filter(|name| !page.contains(&format!("`{name}`")) && !page.contains(&format!("\"{name}\"")))
+        .collect();
+    assert!(missing.is_empty(), "docs/protocol.md does not speak of {missing:?}");
+}

@@ -122,6 +122,34 @@ impl Peer {
         if client != Client::Headless {
             command.args([url, token, wire, codec]);
         }
+        let mut peer = Self::run(client, name, command)?;
+        if client == Client::Headless {
+            peer.command(&format!("enter-token {url} {token}")).await?;
+        }
+        Ok(peer)
+    }
+
+    /// Starts a client of the call plane, signed in as `user`: `clients/caller.py`, or our own engine.
+    pub async fn sign_in(client: Client, server: &str, user: &str, ticket: &str) -> Result<Self> {
+        set_up().await?;
+        let mut command = match client {
+            Client::Python => {
+                let mut command = Command::new(environment().join("python/bin/python"));
+                command.arg(here().join("clients/caller.py")).args([server, user, ticket]);
+                command
+            }
+            Client::Headless => {
+                let mut command = Command::new(headless().await?);
+                command.args(["--server", server, "--user", user, "--ticket", ticket, "--no-meters"]);
+                command.args(["--camera", "none"]);
+                command
+            }
+            Client::Browser => bail!("no browser speaks the call plane"),
+        };
+        Self::run(client, user, command)
+    }
+
+    fn run(client: Client, name: &str, mut command: Command) -> Result<Self> {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -140,11 +168,13 @@ impl Peer {
                 }
             }
         });
-        let mut peer = Self { name: name.into(), client, child, input, lines, seen: Vec::new() };
-        if client == Client::Headless {
-            peer.command(&format!("enter-token {url} {token}")).await?;
-        }
-        Ok(peer)
+        Ok(Self { name: name.into(), client, child, input, lines, seen: Vec::new() })
+    }
+
+    /// Waits for an event of the call plane, as `clients/caller.py` reports it.
+    pub async fn call_event(&mut self, event: &str) -> Result<Value> {
+        let line = self.wait_new(event, |line| line["frame"]["event"] == event).await?;
+        Ok(line["frame"].clone())
     }
 
     /// Sends a command line.

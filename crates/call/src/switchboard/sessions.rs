@@ -75,13 +75,11 @@ impl Switchboard {
             self.resume(conn, &name, &hello, now);
             return;
         }
-        let online_elsewhere = |s: &&String| {
-            self.sessions.get(*s).is_some_and(|session| session.conn.is_some() && session.device != hello.device)
-        };
         let many = self.may_have_many_devices(&hello.user);
         let names = self.sessions_by_user.get(&hello.user).cloned().unwrap_or_default();
-        if !many && hello.resume.is_some() && names.iter().any(|name| online_elsewhere(&name)) {
-            // It was signed out by the other device and comes back by itself: the later sign-in by a person counts.
+        if names.iter().any(|name| self.supersedes(name, &hello, many)) {
+            // It was signed out by another device, or by another process of the same one, and comes back by itself: the
+            // later sign-in by a person counts.
             self.send(conn, ServerMessage::Kicked {});
             self.outputs.push_back(Output::Close { conn });
             return;
@@ -99,6 +97,12 @@ impl Switchboard {
         let name = self.begin_session(conn, hello, now);
         self.catch_up(&name, &same, unheard, now);
         self.greet_with_cards(conn, &user);
+    }
+
+    /// Whether a session that is online has taken the place of the one with which this hello wants to go on.
+    fn supersedes(&self, name: &str, hello: &SignIn, many: bool) -> bool {
+        let (Some(session), Some(resume)) = (self.sessions.get(name), &hello.resume) else { return false };
+        session.conn.is_some() && session.name != resume.session && (session.device == hello.device || !many)
     }
 
     fn kick_idlest(&mut self, names: &[String], now: UnixMillis) {
