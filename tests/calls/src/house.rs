@@ -86,6 +86,16 @@ impl House {
         self.server.mint_map_key(user, room, Privileges(bits), Duration::from_secs(600))
     }
 
+    /// A ticket for somebody, for so long.
+    pub fn ticket_for(&self, user: &str, lifetime: Duration) -> Result<String> {
+        Ok(self.server.mint_ticket(&UserId::new(user)?, lifetime))
+    }
+
+    /// The server ends a call.
+    pub async fn end_call(&self, call: protocol::CallId) -> bool {
+        self.server.end_call(call).await
+    }
+
     /// RoomService's RemoveParticipant.
     pub async fn remove(&self, room: &RoomId, user: &str) -> Result<()> {
         let name = room.wire_name();

@@ -73,8 +73,26 @@ impl Person {
         microphone: DeviceChoice,
         speaker: DeviceChoice,
     ) -> Result<Self> {
+        let ticket = house.ticket(&UserId::new(name)?);
+        Self::arrive_as(way, name, "laptop", ticket, microphone, speaker).await
+    }
+
+    /// A person with a tone and deaf ears, on a device of this name, with a ticket of their own.
+    pub async fn on_device(house: &House, name: &str, device: &str, ticket: String) -> Result<Self> {
+        let microphone = DeviceChoice::Synthetic(Synthetic::Tone(440));
+        Self::arrive_as(house.url(), name, device, ticket, microphone, DeviceChoice::None).await
+    }
+
+    async fn arrive_as(
+        way: url::Url,
+        name: &str,
+        device: &str,
+        ticket: String,
+        microphone: DeviceChoice,
+        speaker: DeviceChoice,
+    ) -> Result<Self> {
         let user = UserId::new(name)?;
-        let mut config = EngineConfig::new(DeviceId::new(format!("test-{name}"))?);
+        let mut config = EngineConfig::new(DeviceId::new(format!("test-{name}-{device}"))?);
         config.microphone = microphone;
         config.speaker = speaker;
         config.camera = DeviceChoice::Synthetic(Synthetic::Pattern(name.to_owned()));
@@ -84,7 +102,7 @@ impl Person {
         let screen = Arc::new(Screen::default());
         engine.set_screen(screen.clone()).await;
         let events = engine.events();
-        let ticket = Secret(house.ticket(&user));
+        let ticket = Secret(ticket);
         engine.request(Intent::SignIn { server: way, user: user.clone(), ticket }).await.context("signing in")?;
         Ok(Self { user, engine, screen, events, history: Vec::new(), waited: 0 })
     }
