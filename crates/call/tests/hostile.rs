@@ -145,7 +145,7 @@ proptest! {
                 10 => Request::EnableMultiDeviceAbility { enable: flag },
                 11 => Request::QueryRecentCalls(RecordFilter::default()),
                 12 => Request::DeleteRecordCalls { call_id_list: vec![call_id] },
-                13 => Request::EnterRoom { room_id: RoomId::number(5).unwrap(), rejoin: flag },
+                13 => Request::EnterRoom { room_id: RoomId::number(5).unwrap(), rejoin: flag, private_map_key: None },
                 14 => Request::RoomAccess { call_id },
                 _ => {
                     board.handle_ack(conn, id, now);

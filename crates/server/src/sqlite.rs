@@ -25,12 +25,12 @@ pub fn open(path: &Path, steps: &[&str]) -> Result<Connection> {
     db.pragma_update(None, "synchronous", "NORMAL")?;
     db.pragma_update(None, "foreign_keys", true)?;
     let write = db.transaction_with_behavior(TransactionBehavior::Immediate).with_context(in_use)?;
-    let done: usize = write.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let Some(missing) = steps.get(done..) else { bail!("{} was written by a newer version", path.display()) };
+    let done: u32 = write.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let Some(missing) = steps.get(done as usize..) else { bail!("{} was written by a newer version", path.display()) };
     for step in missing {
         write.execute_batch(step).with_context(|| format!("{} cannot be brought up to date", path.display()))?;
     }
-    write.pragma_update(None, "user_version", steps.len())?;
+    write.pragma_update(None, "user_version", u32::try_from(steps.len())?)?;
     write.commit()?;
     Ok(db)
 }

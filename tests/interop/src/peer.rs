@@ -132,7 +132,7 @@ impl Peer {
     /// Starts a client of the call plane, signed in as `user`: `clients/caller.py`, or our own engine.
     pub async fn sign_in(client: Client, server: &str, user: &str, ticket: &str) -> Result<Self> {
         set_up().await?;
-        let mut command = match client {
+        let command = match client {
             Client::Python => {
                 let mut command = Command::new(environment().join("python/bin/python"));
                 command.arg(here().join("clients/caller.py")).args([server, user, ticket]);

@@ -100,11 +100,8 @@ impl Switchboard {
         if self.answered_before(conn, &asker.name, id) {
             return;
         }
-        let result = if expired {
-            Err(Code::SigExpired.into())
-        } else {
-            self.enter_room(&asker.user, room, rejoin, entry)
-        };
+        let result =
+            if expired { Err(Code::SigExpired.into()) } else { self.enter_room(&asker.user, room, rejoin, entry) };
         self.answer(&asker, result);
     }
 

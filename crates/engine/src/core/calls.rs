@@ -10,7 +10,7 @@ use call::session::{CallState, Entry, Identity, Link, Output};
 use protocol::message::{PlaceCall, Reply as CallReply, Ticket};
 use protocol::{CallEndReason, CallId, CallMediaType, Code, Event, ExitReason, LeaveReason, RequestId, RoomId, UserId};
 use room::client::Purpose;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Signing in must be answered within this time; longer than one lost connection attempt, shorter than patience.

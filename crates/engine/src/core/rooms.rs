@@ -119,13 +119,9 @@ impl Core {
     fn stop_entering(&mut self) -> Option<RoomId> {
         let asked = |waiting: &Waiting| matches!(waiting, Waiting::Room { .. });
         let id = self.waiting.iter().find(|(_, waiting)| asked(waiting)).map(|(id, _)| *id)?;
-        match self.waiting.remove(&id)? {
-            Waiting::Room { room, reply, .. } => {
-                let _ = reply.send(Err(refuse(Code::WrongState, "The room was left before it was entered.")));
-                Some(room)
-            }
-            Waiting::Done(_) | Waiting::Call(_) | Waiting::Access(_) => None,
-        }
+        let Waiting::Room { room, reply, .. } = self.waiting.remove(&id)? else { return None };
+        let _ = reply.send(Err(refuse(Code::WrongState, "The room was left before it was entered.")));
+        Some(room)
     }
 
     /// Releases the devices and says goodbye in the background.

@@ -5,7 +5,7 @@ use super::membership::{Membership, Remote, What};
 use crate::api::{CallBook, DeviceTrouble, Devices, Link, Live, Person, Presence, Refusal, Snapshot, Stage};
 use call::session::{CallState, Live as LiveCall};
 use media::{DeviceKind, DeviceState};
-use protocol::{CallId, CallMediaType, CallRole, NetworkQuality, UserId};
+use protocol::{CallMediaType, CallRole, NetworkQuality, UserId};
 use room::client;
 use std::time::{Instant, SystemTime};
 
