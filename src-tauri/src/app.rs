@@ -5,6 +5,7 @@ use crate::host::Host;
 use crate::lane::Lane;
 use crate::memory::Memory;
 use crate::options::Options;
+use crate::settings::Settings;
 use crate::shell::Shell;
 use crate::{graphics, ipc, logs, script, send, window};
 use anyhow::Context;
@@ -48,7 +49,8 @@ async fn assemble(options: &Options, home: &Home) -> anyhow::Result<Arc<Shell>> 
     let lane = Lane::start().await.context("no port for pictures")?;
     let memory = Memory::new(&home.config, &options.profile);
     let host = Host::new(options.host, home.data.join("server"));
-    Ok(Shell::new(engine, lane, memory, host).await)
+    let settings = Settings::of_profile(&home.config);
+    Ok(Shell::new(engine, lane, memory, host, settings).await)
 }
 
 /// What the command line asks for; a refusal is shown by the window.
@@ -86,7 +88,7 @@ fn open_window(shell: Arc<Shell>, home: Home, commands: bool) -> anyhow::Result<
             window::close_properly(&window, shell.clone());
             tauri::async_runtime::spawn(send::views(window.clone(), shell.views()));
             tauri::async_runtime::spawn(send::levels(window.clone(), shell.engine().levels()));
-            tauri::async_runtime::spawn(send::events(window.clone(), shell.engine().events()));
+            tauri::async_runtime::spawn(send::events(window.clone(), shell.clone(), shell.engine().events()));
             tauri::async_runtime::spawn(window::Frame::new(window).follow(shell.views()));
             if commands {
                 tauri::async_runtime::spawn(follow_commands(handle.clone(), shell.clone()));

@@ -1,9 +1,9 @@
 //! What the web view may ask for. A command translates and hands on; it decides nothing.
 
 use crate::shell::Shell;
-use crate::view::{CallMedia, ChoiceView, Invitation, Refusal, RoomChoice, VideoLane, View};
+use crate::view::{CallMedia, ChoiceView, Invitation, QuietView, Refusal, RoomChoice, VideoLane, View};
 use engine::api::{Intent, Secret};
-use protocol::UserId;
+use protocol::{CallId, UserId};
 use std::sync::Arc;
 use tauri::State;
 
@@ -12,6 +12,10 @@ type Done = Result<(), Refusal>;
 
 fn user_id(text: String) -> Result<UserId, Refusal> {
     UserId::new(text).map_err(|error| Refusal { code: -3319, message: format!("{error}.") })
+}
+
+fn call_id(text: String) -> Result<CallId, Refusal> {
+    CallId::new(text).map_err(|error| Refusal::bad_parameter(format!("{error}.")))
 }
 
 /// The view as it is; later ones come by [`crate::view::ViewChanged`].
@@ -77,6 +81,66 @@ pub async fn reject(shell: Desk<'_>) -> Done {
 #[specta::specta]
 pub async fn hangup(shell: Desk<'_>) -> Done {
     shell.request(Intent::Hangup).await
+}
+
+/// Rings 1 to 8 more people for the present call. `add_person` makes a call for two a call for more.
+#[tauri::command]
+#[specta::specta]
+pub async fn invite_user(shell: Desk<'_>, users: Vec<String>, add_person: bool) -> Done {
+    let users = users.into_iter().map(user_id).collect::<Result<Vec<_>, _>>()?;
+    shell.request(Intent::InviteUser { users, user_data: String::new(), timeout: None, add_person }).await
+}
+
+/// Enters a running call of the cards.
+#[tauri::command]
+#[specta::specta]
+pub async fn join(shell: Desk<'_>, call: String, camera: bool) -> Done {
+    let call = Some(call_id(call)?);
+    shell.request(Intent::JoinCall { call, camera }).await
+}
+
+/// Makes the running video call for two a voice call.
+#[tauri::command]
+#[specta::specta]
+pub async fn switch_to_voice(shell: Desk<'_>) -> Done {
+    shell.request(Intent::SwitchCallMediaType(protocol::CallMediaType::Voice)).await
+}
+
+/// Says how this user calls themselves; both may be empty.
+#[tauri::command]
+#[specta::specta]
+pub async fn set_self_info(shell: Desk<'_>, nickname: String, avatar: String) -> Done {
+    let (nickname, avatar) = (nickname.trim().to_owned(), avatar.trim().to_owned());
+    shell.request(Intent::SetSelfInfo(protocol::Profile { nickname, avatar })).await
+}
+
+/// Lets several devices of this user be signed in and ring; or the later one takes over.
+#[tauri::command]
+#[specta::specta]
+pub async fn enable_multi_device(shell: Desk<'_>, enable: bool) -> Done {
+    shell.request(Intent::EnableMultiDevice(enable)).await
+}
+
+/// Deletes records of calls, for this user.
+#[tauri::command]
+#[specta::specta]
+pub async fn delete_record_calls(shell: Desk<'_>, calls: Vec<String>) -> Done {
+    let calls = calls.into_iter().map(call_id).collect::<Result<Vec<_>, _>>()?;
+    shell.request(Intent::DeleteRecordCalls(calls)).await
+}
+
+/// Hands in a new ticket; a running call goes on.
+#[tauri::command]
+#[specta::specta]
+pub async fn renew_ticket(shell: Desk<'_>, ticket: String) -> Done {
+    shell.renew_ticket(Secret(ticket.trim().to_owned())).await
+}
+
+/// What an incoming call does here.
+#[tauri::command]
+#[specta::specta]
+pub async fn set_quiet(shell: Desk<'_>, quiet: QuietView) -> Done {
+    shell.set_quiet(quiet).await
 }
 
 /// Enters a room without a call.

@@ -14,6 +14,7 @@ mod memory;
 mod options;
 mod script;
 mod send;
+mod settings;
 mod shell;
 mod view;
 mod window;

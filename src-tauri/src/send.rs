@@ -4,9 +4,11 @@
 //! under way at a time: a script sent behind it says when the web view has taken it. Meanwhile the latest view and the
 //! latest levels wait, and of events the oldest go.
 
-use crate::shell::Views;
+use crate::shell::{Shell, Views};
 use crate::view::{EngineEvent, LevelsChanged, ViewChanged};
 use engine::api::{Levels, Reported};
+use protocol::UserId;
+use protocol::vocabulary::Older;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,12 +37,20 @@ pub async fn levels(window: WebviewWindow, mut levels: watch::Receiver<Levels>) 
     }
 }
 
-/// Every event of the engine.
-pub async fn events(window: WebviewWindow, mut events: broadcast::Receiver<Reported>) {
+/// Every event of the engine, in the words of both pages.
+pub async fn events(window: WebviewWindow, shell: Arc<Shell>, mut events: broadcast::Receiver<Reported>) {
     let mut road = Road::to(window);
+    let mut older: Option<(UserId, Older)> = None;
     loop {
         match events.recv().await {
-            Ok(reported) => road.send(EngineEvent::from(&reported)).await,
+            Ok(reported) => {
+                let user = shell.user();
+                if older.as_ref().map(|(user, _)| user) != user.as_ref() {
+                    older = user.map(|user| (user.clone(), Older::new(user)));
+                }
+                let told = older.as_mut().and_then(|(_, older)| older.tell(&reported.event));
+                road.send(EngineEvent::new(reported, told.as_ref())).await;
+            }
             Err(RecvError::Lagged(missed)) => tracing::warn!(missed, "events were lost on their way to the window"),
             Err(RecvError::Closed) => return,
         }

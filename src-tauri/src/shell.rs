@@ -3,9 +3,10 @@
 use crate::host::Host;
 use crate::lane::Lane;
 use crate::memory::{Memory, SignIn};
-use crate::view::{HostView, Invitation, Refusal, RememberedView, VideoLane, View};
+use crate::settings::Settings;
+use crate::view::{BookView, HostView, Invitation, QuietView, Refusal, RememberedView, VideoLane, View};
 use engine::Engine;
-use engine::api::{Intent, Secret, Snapshot};
+use engine::api::{Intent, Secret, Session, Snapshot};
 use protocol::UserId;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 struct Surroundings {
     remembered: Option<RememberedView>,
     host: HostView,
+    quiet: QuietView,
 }
 
 /// The shell's parts; one for the life of the app.
@@ -27,16 +29,18 @@ pub struct Shell {
     lane: Lane,
     memory: Memory,
     host: Host,
+    settings: Settings,
     surroundings: watch::Sender<Surroundings>,
 }
 
 impl Shell {
     /// Joins the parts. Call it inside a tokio runtime.
-    pub async fn new(engine: Engine, lane: Lane, memory: Memory, host: Host) -> Arc<Self> {
+    pub async fn new(engine: Engine, lane: Lane, memory: Memory, host: Host, settings: Settings) -> Arc<Self> {
         engine.set_screen(lane.screen()).await;
         let summary = memory.summary();
-        let surroundings = watch::Sender::new(Surroundings { remembered: summary, host: HostView::Off });
-        Arc::new(Self { engine, lane, memory, host, surroundings })
+        let quiet = settings.quiet();
+        let surroundings = watch::Sender::new(Surroundings { remembered: summary, host: HostView::Off, quiet });
+        Arc::new(Self { engine, lane, memory, host, settings, surroundings })
     }
 
     /// The engine, for its events and levels.
@@ -52,6 +56,20 @@ impl Shell {
     /// Views from now on, the present one first.
     pub fn views(&self) -> Views {
         Views { snapshots: self.engine.snapshots(), surroundings: self.surroundings.subscribe(), shown: None }
+    }
+
+    /// Who is signed in, also while the server cannot be reached.
+    pub fn user(&self) -> Option<UserId> {
+        session_user(&self.engine.snapshots().borrow().session).cloned()
+    }
+
+    /// What an incoming call does here, from now on and after the next start.
+    pub async fn set_quiet(&self, quiet: QuietView) -> Result<(), Refusal> {
+        let settings = self.settings.clone();
+        let kept = tokio::task::spawn_blocking(move || settings.keep_quiet(quiet)).await;
+        // It holds for this run also where it cannot be kept.
+        self.surroundings.send_modify(|around| around.quiet = quiet);
+        kept.map_err(Refusal::internal)?.map_err(|error| Refusal::internal(format!("{error:#}")))
     }
 
     /// Hands an intent to the engine.
@@ -81,6 +99,19 @@ impl Shell {
         };
         let user = UserId::new(user).map_err(Refusal::bad_parameter)?;
         self.sign_in(&server, user, ticket, false).await
+    }
+
+    /// Hands in a new ticket; it takes the place of the one that is remembered for this user.
+    pub async fn renew_ticket(&self, ticket: Secret) -> Result<(), Refusal> {
+        self.request(Intent::RenewTicket(ticket.clone())).await?;
+        let known = self.surroundings.borrow().remembered.clone();
+        match known {
+            Some(RememberedView { server, user, .. }) if self.user().is_some_and(|me| me.as_str() == user) => {
+                let memory = self.memory.clone();
+                self.remember(move || memory.keep(&SignIn { server, user, ticket })).await
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Forgets what is remembered.
@@ -167,14 +198,27 @@ impl Views {
 }
 
 fn compose(snapshot: &Snapshot, around: &Surroundings) -> View {
-    let Snapshot { session, stage, devices, .. } = snapshot.clone();
+    let Snapshot { session, stage, devices, book } = snapshot.clone();
     View {
+        book: BookView::of(book, session_user(&session)),
+        quiet: around.quiet,
         session: session.into(),
         stage: stage.into(),
         devices: devices.into(),
         remembered: around.remembered.clone(),
         host: around.host.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+fn session_user(session: &Session) -> Option<&UserId> {
+    match session {
+        Session::SignedOut { .. } => None,
+        Session::SigningIn { user }
+        | Session::Online { user }
+        | Session::Offline { user }
+        | Session::KickedOffline { user }
+        | Session::TicketExpired { user } => Some(user),
     }
 }
 

@@ -4,7 +4,10 @@
 //! fails when the two differ. Field names are camelCase, unions carry a `kind`, ids are strings, points in time are
 //! **milliseconds** since the Unix epoch. The engine's own types never cross.
 
+mod book;
 mod from_engine;
+
+pub use book::BookView;
 
 use serde::{Deserialize, Serialize};
 use specta::Type;
@@ -20,6 +23,10 @@ pub struct View {
     pub stage: StageView,
     /// Own devices.
     pub devices: DevicesView,
+    /// Calls beyond the present one, and the people in them.
+    pub book: BookView,
+    /// What an incoming call does here.
+    pub quiet: QuietView,
     /// The sign-in that this computer remembers.
     pub remembered: Option<RememberedView>,
     /// "Host on this computer".
@@ -64,8 +71,8 @@ pub enum StageView {
     },
     /// Somebody rings here.
     Incoming { call: String, caller: String, others: Vec<String>, media: CallMedia },
-    /// On the way into a room without a call.
-    Entering { room: String },
+    /// On the way into a room without a call, or into a running call.
+    Entering { call: Option<String>, room: String },
     /// In a call or room, also while media is still connecting.
     Live { live: LiveView },
     /// It is over and the person is told why.
@@ -88,6 +95,8 @@ pub struct LiveView {
     pub began_at: u64,
     /// Whether media flows.
     pub link: LinkView,
+    /// More than two may be in it.
+    pub group: bool,
     /// Everyone, the local user first.
     pub people: Vec<PersonView>,
 }
@@ -347,6 +356,19 @@ pub struct Refusal {
     pub message: String,
 }
 
+/// What an incoming call does here. Others notice nothing of it: it rings for them as long as ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub enum QuietView {
+    /// It rings, and the window comes to the front.
+    #[default]
+    Off,
+    /// The window comes to the front without a sound.
+    Mute,
+    /// A bar in the window, nothing else.
+    DoNotDisturb,
+}
+
 /// The sign-in that this computer remembers. The ticket itself never crosses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
 #[serde(rename_all = "camelCase")]
@@ -444,14 +466,14 @@ pub struct FiguresView {
     pub bits_per_second: u32,
 }
 
-/// One event of the engine by its documented name, for the log of quality assurance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type, tauri_specta::Event)]
+/// One event of the engine, by its documented name and with its documented fields.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Type, tauri_specta::Event)]
 #[serde(rename_all = "camelCase")]
 pub struct EngineEvent {
     /// **Milliseconds** since the Unix epoch.
     pub at: u64,
-    /// e.g. `onUserJoin`.
-    pub name: String,
-    /// The event as JSON text, as the headless client writes it.
-    pub json: String,
+    /// In the words of the newer page.
+    pub event: protocol::Event,
+    /// In the words of the older page, as JSON text; absent where that page knows no such event.
+    pub older: Option<String>,
 }

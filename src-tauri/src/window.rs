@@ -2,7 +2,7 @@
 
 use crate::home::Home;
 use crate::shell::{Shell, Views};
-use crate::view::{SessionView, StageView, View};
+use crate::view::{QuietView, SessionView, StageView, View};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tauri::{AppHandle, Manager, UserAttentionType, WebviewUrl, WebviewWindow, WebviewWindowBuilder, WindowEvent};
@@ -78,7 +78,7 @@ impl Frame {
             report(self.window.set_title(&title));
             self.title = title;
         }
-        let rings = matches!(view.stage, StageView::Incoming { .. });
+        let rings = matches!(view.stage, StageView::Incoming { .. }) && view.quiet != QuietView::DoNotDisturb;
         if rings != self.rings {
             self.rings = rings;
             self.come_forward(rings);

@@ -26,6 +26,22 @@ export const commands = {
 	reject: () => typedError<null, Refusal>(__TAURI_INVOKE("reject")),
 	/**  Takes back or ends the call. */
 	hangup: () => typedError<null, Refusal>(__TAURI_INVOKE("hangup")),
+	/**  Rings 1 to 8 more people for the present call. `add_person` makes a call for two a call for more. */
+	inviteUser: (users: string[], addPerson: boolean) => typedError<null, Refusal>(__TAURI_INVOKE("invite_user", { users, addPerson })),
+	/**  Enters a running call of the cards. */
+	join: (call: string, camera: boolean) => typedError<null, Refusal>(__TAURI_INVOKE("join", { call, camera })),
+	/**  Makes the running video call for two a voice call. */
+	switchToVoice: () => typedError<null, Refusal>(__TAURI_INVOKE("switch_to_voice")),
+	/**  Says how this user calls themselves; both may be empty. */
+	setSelfInfo: (nickname: string, avatar: string) => typedError<null, Refusal>(__TAURI_INVOKE("set_self_info", { nickname, avatar })),
+	/**  Lets several devices of this user be signed in and ring; or the later one takes over. */
+	enableMultiDevice: (enable: boolean) => typedError<null, Refusal>(__TAURI_INVOKE("enable_multi_device", { enable })),
+	/**  Deletes records of calls, for this user. */
+	deleteRecordCalls: (calls: string[]) => typedError<null, Refusal>(__TAURI_INVOKE("delete_record_calls", { calls })),
+	/**  Hands in a new ticket; a running call goes on. */
+	renewTicket: (ticket: string) => typedError<null, Refusal>(__TAURI_INVOKE("renew_ticket", { ticket })),
+	/**  What an incoming call does here. */
+	setQuiet: (quiet: QuietView) => typedError<null, Refusal>(__TAURI_INVOKE("set_quiet", { quiet })),
 	/**  Enters a room without a call. */
 	enterRoom: (room: RoomChoice, camera: boolean) => typedError<null, Refusal>(__TAURI_INVOKE("enter_room", { room, camera })),
 	/**  Leaves the room. */
@@ -58,12 +74,50 @@ export const events = {
 };
 
 /* Types */
+/**  Calls beyond the present one, and the people in them. */
+export type BookView = {
+	/**  Running calls that this user may join. */
+	cards: CardView[],
+	/**  The last calls, the newest first. */
+	recent: RecentView[],
+	/**  How people call themselves, by user id; only those who have said it. */
+	profiles: { [key in string]: ProfileView },
+	/**  Several devices of this user may be signed in. */
+	multiDevice: boolean,
+};
+
+/**  `CallEndReason` (spec 4.2): one enumeration everywhere (settled points, "Calls"). */
+export type CallEndReason = number;
+
+/**  One call, named by the server. */
+export type CallId = string;
+
 /**  Voice or video. */
 export type CallMedia = 
 /**  Voice only. */
 "voice" | 
 /**  Voice and video. */
 "video";
+
+/**  `callMediaType` (newer event page: 0 voice, 1 video). */
+export type CallMediaType = number;
+
+/**  `callRole`. */
+export type CallRole = number;
+
+/**  A running call that may be joined. */
+export type CardView = {
+	/**  Which call. */
+	call: string,
+	/**  Who placed it. */
+	caller: string,
+	/**  Voice or video. */
+	media: CallMedia,
+	/**  Who is in. */
+	members: string[],
+	/**  Since when; **milliseconds** since the Unix epoch. */
+	beganAt: number,
+};
 
 /**  Which device is to be used. */
 export type ChoiceView = 
@@ -79,6 +133,14 @@ export type ChoiceView =
 { kind: "pattern"; label: string } | 
 /**  No device. */
 { kind: "none" };
+
+/**  One device in a list. */
+export type DeviceInfo = {
+	/**  Stable while the device is plugged in. */
+	deviceId: string,
+	/**  What the person reads. */
+	deviceName: string,
+};
 
 /**  Microphone, speaker or camera. */
 export type DeviceKindView = 
@@ -167,15 +229,85 @@ seconds: number } |
 /**  Something broke. */
 { kind: "failed"; refusal: Refusal };
 
-/**  One event of the engine by its documented name, for the log of quality assurance. */
+/**  One event of the engine, by its documented name and with its documented fields. */
 export type EngineEvent = {
 	/**  **Milliseconds** since the Unix epoch. */
 	at: number,
-	/**  e.g. `onUserJoin`. */
-	name: string,
-	/**  The event as JSON text, as the headless client writes it. */
-	json: string,
+	/**  In the words of the newer page. */
+	event: Event,
+	/**  In the words of the older page, as JSON text; absent where that page knows no such event. */
+	older: string | null,
 };
+
+/**  One event, as the engine gives it to the window, to scripts and to logs. */
+export type Event = 
+/**  Something went wrong; `code` is TRTC's or TUICallKit's. */
+{ event: "onError"; code: number; message: string } | 
+/**  Somebody rings. */
+{ event: "onCallReceived"; callId: CallId; callerId: UserId; calleeIdList: UserId[]; groupId: string; callMediaType: CallMediaType; userData: string; roomId: RoomId } | 
+/**  A call ended before it began. `caller_id` as settled, case by case. */
+{ event: "onCallCancelled"; callId: CallId; callerId: UserId; reason: CallEndReason; userId: UserId; inviterId: UserId } | 
+/**  The server has accepted the acceptance. */
+{ event: "onCallBegin"; callId: CallId; roomId: RoomId; callMediaType: CallMediaType; callRole: CallRole } | 
+/**  A call that had begun ended; `total_time` in **seconds**. */
+{ event: "onCallEnd"; callId: CallId; roomId: RoomId; callMediaType: CallMediaType; callRole: CallRole; totalTime: number; reason: CallEndReason; userId: UserId; inviterId: UserId } | 
+/**  A callee rejected. */
+{ event: "onUserReject"; userId: UserId } | 
+/**  A callee did not answer in time. */
+{ event: "onUserNoResponse"; userId: UserId } | 
+/**  A callee is in another call. */
+{ event: "onUserLineBusy"; userId: UserId } | 
+/**  Somebody was invited into the running call (newest API, an extra). */
+{ event: "onUserInviting"; userId: UserId } | 
+/**  Somebody says how they call themselves, or has changed it (an extra). */
+{ event: "onUserInfoChanged"; userId: UserId; nickname: string; avatar: string } | 
+/**  Somebody joined the call. */
+{ event: "onUserJoin"; userId: UserId } | 
+/**  Somebody left the call. */
+{ event: "onUserLeave"; userId: UserId } | 
+/**  The call changed between voice and video. */
+{ event: "onCallMediaTypeChanged"; oldCallMediaType: CallMediaType; newCallMediaType: CallMediaType } | 
+/**  The same user signed in elsewhere. */
+{ event: "onKickedOffline" } | 
+/**  The ticket ran out. */
+{ event: "onUserSigExpired" } | 
+/**  A user's camera picture comes or goes. */
+{ event: "onUserVideoAvailable"; userId: UserId; isVideoAvailable: boolean } | 
+/**  A user's voice comes or goes. */
+{ event: "onUserAudioAvailable"; userId: UserId; isAudioAvailable: boolean } | 
+/**  Volumes 0–100, everyone in the call, the local user too, every 300 ms. */
+{ event: "onUserVoiceVolumeChanged"; volumeMap: { [key in UserId]: number } } | 
+/**  Network quality of everyone, every 2 s. */
+{ event: "onUserNetworkQualityChanged"; networkQualityMap: { [key in UserId]: NetworkQuality } } | 
+/**  The room is entered: **milliseconds** spent, or a negative error code. */
+{ event: "onEnterRoom"; result: number } | 
+/**  The room is left and every device is released. */
+{ event: "onExitRoom"; reason: ExitReason } | 
+/**  Somebody entered the room. */
+{ event: "onRemoteUserEnterRoom"; userId: UserId } | 
+/**  Somebody left the room. */
+{ event: "onRemoteUserLeaveRoom"; userId: UserId; reason: LeaveReason } | 
+/**  No room signal or no path for media for 8 s. */
+{ event: "onConnectionLost" } | 
+/**  Trying to come back. */
+{ event: "onTryToReconnect" } | 
+/**  Back. */
+{ event: "onConnectionRecovery" } | 
+/**  The list of devices or the current ones changed (older page: DEVICED_UPDATED). */
+{ event: "onDeviceUpdated"; microphoneList: DeviceInfo[]; cameraList: DeviceInfo[]; speakerList: DeviceInfo[]; currentMicrophoneID: string; currentCameraID: string; currentSpeakerID: string } | 
+/**  Signed in, calls can be placed and received (older page alone: SDK_READY). */
+{ event: "sdkReady" } | 
+/**  A callee answered; also for those whom the call still rings (older page alone: USER_ACCEPT). */
+{ event: "onUserAccept"; userId: UserId } | 
+/**  Who is invited into the call has changed (older page alone: GROUP_CALL_INVITEE_LIST_UPDATE). */
+{ event: "onGroupCallInviteeListUpdate"; userIdList: UserId[] } | 
+/**  First voice of a remote user was decoded (an extra for scripts); **milliseconds** since accept. */
+{ event: "onFirstAudioFrame"; userId: UserId; ms: number } | 
+/**  First picture of a remote user was decoded (an extra for scripts); **milliseconds** since accept. */
+{ event: "onFirstVideoFrame"; userId: UserId; width: number; height: number; ms: number };
+
+/**  `onExitRoom(reason)`. */
+export type ExitReason = number;
 
 /**  `onExitRoom(reason)` by name. */
 export type ExitView = 
@@ -226,6 +358,9 @@ export type KeptIn =
 /**  A file that only this user of the computer can read, because there is no keyring. */
 "file";
 
+/**  `onRemoteUserLeaveRoom(userId, reason)`. */
+export type LeaveReason = number;
+
 /**  Why a participant left. */
 export type LeaveView = 
 /**  By their own exit (0). */
@@ -266,9 +401,28 @@ export type LiveView = {
 	beganAt: number,
 	/**  Whether media flows. */
 	link: LinkView,
+	/**  More than two may be in it. */
+	group: boolean,
 	/**  Everyone, the local user first. */
 	people: PersonView[],
 };
+
+/**  `onUserNetworkQualityChanged`: written by name. */
+export type NetworkQuality = 
+/**  Not measured yet. */
+"Unknown" | 
+/**  Nothing to hear or see. */
+"Excellent" | 
+/**  Hardly anything. */
+"Good" | 
+/**  Noticeable. */
+"Poor" | 
+/**  Annoying. */
+"Bad" | 
+/**  Hardly usable. */
+"Vbad" | 
+/**  Nothing arrives. */
+"Down";
 
 /**  One participant. */
 export type PersonView = {
@@ -299,6 +453,14 @@ export type PresenceView =
 /**  Left; the tile goes after 2 s. */
 { kind: "left"; reason: LeaveView };
 
+/**  How somebody calls themselves. */
+export type ProfileView = {
+	/**  Empty where they have said none. */
+	nickname: string,
+	/**  Address of a picture, or empty. */
+	avatar: string,
+};
+
 /**  Quality of a network, as TRTC names it. */
 export type QualityView = 
 /**  Not measured yet. */
@@ -315,6 +477,37 @@ export type QualityView =
 "veryBad" | 
 /**  Nothing arrives. */
 "down";
+
+/**  What an incoming call does here. Others notice nothing of it: it rings for them as long as ever. */
+export type QuietView = 
+/**  It rings, and the window comes to the front. */
+"off" | 
+/**  The window comes to the front without a sound. */
+"mute" | 
+/**  A bar in the window, nothing else. */
+"doNotDisturb";
+
+/**  A call that is over. */
+export type RecentView = {
+	/**  Which call. */
+	call: string,
+	/**  Everybody else, whoever rang this user first. */
+	with: string[],
+	/**  For more than two. */
+	group: boolean,
+	/**  Voice or video, as it was at the end. */
+	media: CallMedia,
+	/**  This user placed it. */
+	outgoing: boolean,
+	/**  It rang here and this user neither answered nor declined. */
+	missed: boolean,
+	/**  Why it ended for this user. */
+	reason: EndReasonView,
+	/**  When it was placed; **milliseconds** since the Unix epoch. */
+	at: number,
+	/**  **Seconds** that this user was in it; absent where they never were. */
+	seconds: number | null,
+};
 
 /**  Why something was refused: a documented code and one plain sentence. Every command fails with it. */
 export type Refusal = {
@@ -350,6 +543,19 @@ export type RoomChoice =
 /**  1 to 64 characters. */
 { kind: "text"; text: string };
 
+/**
+ *  A room: numbers and texts are two name spaces, 123 and "123" are different rooms (TRTC 3.1).
+ * 
+ *  On the LiveKit wire a room is named `n:123` or `s:123` (settled points, "Rooms").
+ */
+export type RoomId = RoomIdJson;
+
+/**  The documented JSON shape `{intRoomId, strRoomId}`: the number wins where it is not 0. */
+export type RoomIdJson = {
+	intRoomId?: number,
+	strRoomId?: string,
+};
+
 /**  The call plane's state. */
 export type SessionView = 
 /**  Nobody is signed in; why the last attempt failed. */
@@ -377,8 +583,8 @@ ringing: boolean;
 ringUntil: number | null } | 
 /**  Somebody rings here. */
 { kind: "incoming"; call: string; caller: string; others: string[]; media: CallMedia } | 
-/**  On the way into a room without a call. */
-{ kind: "entering"; room: string } | 
+/**  On the way into a room without a call, or into a running call. */
+{ kind: "entering"; call: string | null; room: string } | 
 /**  In a call or room, also while media is still connecting. */
 { kind: "live"; live: LiveView } | 
 /**  It is over and the person is told why. */
@@ -391,6 +597,9 @@ export type TroubleView = {
 	/**  TRTC code and a sentence. */
 	refusal: Refusal,
 };
+
+/**  A person, 1–32 bytes of `[A-Za-z0-9_-]` (settled points, "Identity"). */
+export type UserId = string;
 
 /**  Where the web view fetches pictures; see `docs/frame-lane.md` for what is spoken there. */
 export type VideoLane = {
@@ -408,6 +617,10 @@ export type View = {
 	stage: StageView,
 	/**  Own devices. */
 	devices: DevicesView,
+	/**  Calls beyond the present one, and the people in them. */
+	book: BookView,
+	/**  What an incoming call does here. */
+	quiet: QuietView,
 	/**  The sign-in that this computer remembers. */
 	remembered: RememberedView | null,
 	/**  "Host on this computer". */

@@ -217,8 +217,8 @@ pub enum Stage {
     },
     /// Somebody rings here.
     Incoming { call: CallId, caller: UserId, others: Vec<UserId>, media: CallMediaType },
-    /// On the way into a room without a call.
-    Entering { room: String },
+    /// On the way into a room without a call, or into a running call.
+    Entering { call: Option<CallId>, room: String },
     /// In a call or room, also while media is still connecting.
     Live(Live),
     /// It is over and the person is told why.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 /// One event, as the engine gives it to the window, to scripts and to logs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Event {
     /// Something went wrong; `code` is TRTC's or TUICallKit's.
@@ -115,6 +116,7 @@ impl Event {
 
 /// One device in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(rename_all = "camelCase")]
 pub struct DeviceInfo {
     /// Stable while the device is plugged in.

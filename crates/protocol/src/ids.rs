@@ -27,11 +27,13 @@ pub enum IdError {
 
 /// A person, 1–32 bytes of `[A-Za-z0-9_-]` (settled points, "Identity").
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(try_from = "String", into = "String")]
 pub struct UserId(String);
 
 /// One call, named by the server.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(try_from = "String", into = "String")]
 pub struct CallId(String);
 
@@ -97,7 +99,9 @@ word_id!(DeviceId, 64, IdError::Token);
 /// A room: numbers and texts are two name spaces, 123 and "123" are different rooms (TRTC 3.1).
 ///
 /// On the LiveKit wire a room is named `n:123` or `s:123` (settled points, "Rooms").
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
+#[serde(try_from = "RoomIdJson", into = "RoomIdJson")]
 pub enum RoomId {
     /// 1…4294967294.
     Number(u32),
@@ -146,6 +150,7 @@ impl RoomId {
 
 /// The documented JSON shape `{intRoomId, strRoomId}`: the number wins where it is not 0.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(rename_all = "camelCase")]
 struct RoomIdJson {
     #[serde(default)]
@@ -154,20 +159,19 @@ struct RoomIdJson {
     str_room_id: String,
 }
 
-impl Serialize for RoomId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (int_room_id, str_room_id) = match self {
-            Self::Number(n) => (*n, String::new()),
-            Self::Text(text) => (0, text.clone()),
-        };
-        RoomIdJson { int_room_id, str_room_id }.serialize(serializer)
+impl From<RoomId> for RoomIdJson {
+    fn from(room: RoomId) -> Self {
+        match room {
+            RoomId::Number(int_room_id) => Self { int_room_id, str_room_id: String::new() },
+            RoomId::Text(str_room_id) => Self { int_room_id: 0, str_room_id },
+        }
     }
 }
 
-impl<'de> Deserialize<'de> for RoomId {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let json = RoomIdJson::deserialize(deserializer)?;
-        let room = if json.int_room_id == 0 { Self::text(json.str_room_id) } else { Self::number(json.int_room_id) };
-        room.map_err(serde::de::Error::custom)
+impl TryFrom<RoomIdJson> for RoomId {
+    type Error = IdError;
+
+    fn try_from(json: RoomIdJson) -> Result<Self, IdError> {
+        if json.int_room_id == 0 { Self::text(json.str_room_id) } else { Self::number(json.int_room_id) }
     }
 }

@@ -6,6 +6,7 @@ macro_rules! numbered {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $n:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "specta", derive(specta::Type))]
         #[serde(try_from = "u8", into = "u8")]
         #[repr(u8)]
         pub enum $name { $($(#[$vdoc])* $variant = $n),+ }
@@ -130,6 +131,7 @@ numbered! {
 
 /// `onUserNetworkQualityChanged`: written by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
 pub enum NetworkQuality {
     /// Not measured yet.
     Unknown,

@@ -3,6 +3,7 @@
 use super::*;
 use engine::api;
 use media::Synthetic;
+use protocol::vocabulary::OlderEvent;
 use protocol::{CallEndReason, CallMediaType, CallRole, ExitReason, LeaveReason, NetworkQuality, RoomId, UserId};
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -16,7 +17,7 @@ const ROOM_LENGTH: i32 = -102_030;
 /// Longest name of a room, bytes (TRTC 3.1).
 const ROOM_NAME_LIMIT: usize = 64;
 
-fn text(ids: &[UserId]) -> Vec<String> {
+pub(super) fn text(ids: &[UserId]) -> Vec<String> {
     ids.iter().map(ToString::to_string).collect()
 }
 
@@ -69,7 +70,7 @@ impl From<api::Stage> for StageView {
             api::Stage::Incoming { call, caller, others, media } => {
                 Self::Incoming { call: call.into(), caller: caller.into(), others: text(&others), media: media.into() }
             }
-            api::Stage::Entering { room } => Self::Entering { room },
+            api::Stage::Entering { call, room } => Self::Entering { call: call.map(Into::into), room },
             api::Stage::Live(live) => Self::Live { live: live.into() },
             api::Stage::Ended(ended) => Self::Ended { ended: ended.into() },
         }
@@ -85,6 +86,7 @@ impl From<api::Live> for LiveView {
             role: live.role.into(),
             began_at: epoch_ms(live.began_at),
             link: live.link.into(),
+            group: live.group,
             people: live.people.into_iter().map(Into::into).collect(),
         }
     }
@@ -316,11 +318,11 @@ impl From<api::Figures> for FiguresView {
     }
 }
 
-impl From<&api::Reported> for EngineEvent {
-    fn from(reported: &api::Reported) -> Self {
-        let json = serde_json::to_value(&reported.event).unwrap_or_default();
-        let name = json.get("event").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
-        Self { at: epoch_ms(reported.at), name, json: json.to_string() }
+impl EngineEvent {
+    /// `older`: in the words of the older page.
+    pub(crate) fn new(reported: api::Reported, older: Option<&OlderEvent>) -> Self {
+        let older = older.and_then(|event| serde_json::to_string(event).ok());
+        Self { at: epoch_ms(reported.at), event: reported.event, older }
     }
 }
 

@@ -65,10 +65,12 @@ impl Core {
                 others: incoming.callees.iter().filter(|user| !self.is_me(user)).cloned().collect(),
                 media: incoming.media,
             },
-            (Some(CallState::Joining(_)), _) => Stage::Entering { room: String::new() },
+            (Some(CallState::Joining(joining)), _) => {
+                Stage::Entering { call: Some(joining.call.clone()), room: String::new() }
+            }
             (_, Some(membership)) if matches!(membership.what, What::Call(_)) => ended(),
             (_, Some(membership)) if membership.entered_at.is_none() => {
-                Stage::Entering { room: membership.room_name.clone() }
+                Stage::Entering { call: None, room: membership.room_name.clone() }
             }
             (_, Some(membership)) => Stage::Live(self.live_room(membership)),
             (_, None) => ended(),
