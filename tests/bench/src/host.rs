@@ -150,7 +150,8 @@ fn speak(runtime: &Path, file: &Path) -> Result<Process> {
 }
 
 /// A WAV file that noise suppression takes for a voice: a buzz of this pitch with gliding formants, in syllables of a
-/// quarter of a second.
+/// sixth to half of a second. Their rhythm never repeats within some seconds: else a delay could not be told from one that
+/// is longer by a period.
 fn spoken(pitch: f32, seconds: u32) -> Vec<u8> {
     const HARMONICS: u8 = 24;
     /// Formants glide slowly: to follow them each millisecond is enough.
@@ -167,7 +168,8 @@ fn spoken(pitch: f32, seconds: u32) -> Vec<u8> {
         }
         let buzz: f32 =
             (1..=HARMONICS).zip(weights).map(|(k, weight)| weight * (TAU * f32::from(k) * phase).sin()).sum();
-        let syllable = (TAU * 2.0 * t).sin().max(0.0).sqrt();
+        let rhythm = 2.0 * t + 0.35 * (TAU * 0.31 * t).sin() + 0.3 * (TAU * 0.173 * t).sin();
+        let syllable = (TAU * rhythm).sin().max(0.0).sqrt();
         samples.push((buzz * syllable * 6000.0).clamp(-32_000.0, 32_000.0) as i16);
     }
     wav(&samples)
