@@ -265,6 +265,26 @@ fn a_call_that_runs_on_without_somebody_is_in_their_list_already() {
 }
 
 #[test]
+fn whoever_declined_has_a_record_while_it_still_rings_for_others() {
+    let world = run(
+        &["alice", "bob", "carol", "dave", "erin"],
+        &[
+            (2_000, "carol", Call(vec!["dave"])),
+            (3_000, "dave", Accept),
+            // Nobody is free but bob and erin.
+            (5_000, "alice", Call(vec!["bob", "carol", "erin"])),
+            (8_000, "bob", Reject),
+            (9_000, "bob", Recent),
+            // Busy, and in another call.
+            (10_000, "carol", Recent),
+        ],
+        11_000,
+    );
+    assert_eq!(story(world.device("bob")).last().unwrap(), "1 records");
+    assert_eq!(story(world.device("carol")).last().unwrap(), "1 records");
+}
+
+#[test]
 fn a_crash_of_client_or_server_leaves_the_same_records() {
     for trouble in [("bob", Die(60_000)), ("bob", Restart), ("alice", Offline(20_000))] {
         let (who, what) = trouble;

@@ -124,7 +124,7 @@ async fn one_who_is_not_part_of_a_call_cannot_touch_it() {
         assert_eq!(mallory.error().await, -1203, "{method}");
     }
     // Nor with somebody else's session.
-    let stolen = host.resume("mallory", &bob.welcome["session"], 0).await;
+    let stolen = host.resume("eve", &bob.welcome["session"], 0).await;
     assert_eq!(stolen.welcome["resumed"], false);
     bob.request(1, "accept", json!({"callId": call})).await;
     bob.reply(1).await;

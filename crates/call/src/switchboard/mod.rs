@@ -116,6 +116,8 @@ pub struct Switchboard {
     /// Of everyone who is in a call or rung by one.
     call_by_user: BTreeMap<UserId, CallId>,
     calls_by_room: BTreeMap<RoomId, BTreeSet<CallId>>,
+    /// Calls that run for others and are over for this user.
+    over_for_user: BTreeMap<UserId, BTreeSet<CallId>>,
     /// Who entered a room by its id, and what they may do there.
     guests: BTreeMap<(RoomId, UserId), Privileges>,
     /// What each user may join.
@@ -141,6 +143,7 @@ impl Switchboard {
             calls: BTreeMap::new(),
             call_by_user: BTreeMap::new(),
             calls_by_room: BTreeMap::new(),
+            over_for_user: BTreeMap::new(),
             guests: BTreeMap::new(),
             cards_by_user: BTreeMap::new(),
             put_out: BTreeMap::new(),
@@ -224,6 +227,7 @@ impl Switchboard {
         }
         let over = call.phase() == Phase::Over;
         let cards = self.note_cards(&call);
+        self.note_over(&call);
         let of_room = self.calls_by_room.entry(room.clone()).or_default();
         if over {
             of_room.remove(&id);

@@ -3,6 +3,7 @@
 
 use super::requests::Asker;
 use super::{ConnId, Output, Switchboard};
+use crate::call::{Call, Phase};
 use protocol::message::Reply;
 use protocol::record::{DELETE_LIMIT, RECORDS_LIMIT};
 use protocol::{CallId, CallRecord, Code, RecordCursor, RecordFilter, Refusal, RequestId};
@@ -33,6 +34,21 @@ pub fn page(filter: &RecordFilter, running: Vec<CallRecord>, stored: Vec<CallRec
 }
 
 impl Switchboard {
+    /// Notes for whom a call is over while it runs for others: they have a record of it already.
+    pub(super) fn note_over(&mut self, call: &Call) {
+        let runs = call.phase() != Phase::Over;
+        for party in call.parties() {
+            if runs && party.out().is_some() {
+                self.over_for_user.entry(party.user.clone()).or_default().insert(call.id().clone());
+            } else if let Some(calls) = self.over_for_user.get_mut(&party.user) {
+                calls.remove(call.id());
+                if calls.is_empty() {
+                    self.over_for_user.remove(&party.user);
+                }
+            }
+        }
+    }
+
     /// A question that changes nothing: asked twice, it is answered twice.
     pub(super) fn read_records(&mut self, asker: &Asker, filter: RecordFilter) {
         let (conn, id, user) = (asker.conn, asker.id, asker.user.clone());
@@ -41,8 +57,8 @@ impl Switchboard {
             self.refuse(conn, Some(id), Refusal::because(Code::BadParameter, message));
             return;
         }
-        let joinable = self.cards_by_user.get(&user).into_iter().flat_map(|cards| cards.keys());
-        let running = joinable.filter_map(|call| self.calls.get(call)?.log().read_by(&user));
+        let left = self.over_for_user.get(&user).into_iter().flatten();
+        let running = left.filter_map(|call| self.calls.get(call)?.log().read_by(&user));
         let running = running.filter(|record| filter.wants(record)).collect();
         self.outputs.push_back(Output::ReadRecords { conn, id, user, filter, running });
     }
