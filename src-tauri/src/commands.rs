@@ -2,7 +2,7 @@
 
 use crate::shell::Shell;
 use crate::view::{CallMedia, ChoiceView, Invitation, QuietView, Refusal, RoomChoice, VideoLane, View};
-use engine::api::{Intent, Secret};
+use engine::api::{Intent, Rotation, Secret, VideoEncoderParams, VideoRenderParams, VideoResolution};
 use protocol::{CallId, UserId};
 use std::sync::Arc;
 use tauri::State;
@@ -134,6 +134,25 @@ pub async fn delete_record_calls(shell: Desk<'_>, calls: Vec<String>) -> Done {
 #[specta::specta]
 pub async fn renew_ticket(shell: Desk<'_>, ticket: String) -> Done {
     shell.renew_ticket(Secret(ticket.trim().to_owned())).await
+}
+
+/// The largest picture that the own camera sends, from now on: 108 (360p), 110 (540p), 112 (720p) or 114 (1080p).
+#[tauri::command]
+#[specta::specta]
+pub async fn set_video_encoder_params(shell: Desk<'_>, resolution: u32, portrait: bool) -> Done {
+    let resolution = VideoResolution::from_number(resolution)
+        .ok_or_else(|| Refusal::bad_parameter("A resolution is 108, 110, 112 or 114."))?;
+    shell.request(Intent::VideoEncoderParams(VideoEncoderParams { resolution, portrait })).await
+}
+
+/// How somebody's picture is shown; `rotation` in degrees: 0, 90, 180 or 270.
+#[tauri::command]
+#[specta::specta]
+pub async fn set_video_render_params(shell: Desk<'_>, user: String, fit: bool, rotation: u32) -> Done {
+    let rotation =
+        Rotation::from_degrees(rotation).ok_or_else(|| Refusal::bad_parameter("A rotation is 0, 90, 180 or 270."))?;
+    let params = VideoRenderParams { fit, rotation };
+    shell.request(Intent::VideoRenderParams { user: user_id(user)?, params }).await
 }
 
 /// What an incoming call does here.

@@ -24,6 +24,8 @@ pub fn builder() -> Builder<tauri::Wry> {
             commands::enable_multi_device,
             commands::delete_record_calls,
             commands::renew_ticket,
+            commands::set_video_encoder_params,
+            commands::set_video_render_params,
             commands::set_quiet,
             commands::enter_room,
             commands::exit_room,

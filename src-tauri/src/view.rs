@@ -151,6 +151,10 @@ pub struct PersonView {
     pub picture: Option<u32>,
     /// Quality of their network.
     pub quality: QualityView,
+    /// Show the whole picture, with bars, instead of filling the tile.
+    pub fit: bool,
+    /// Turn it clockwise by so many **degrees**: 0, 90, 180 or 270.
+    pub rotation: u32,
 }
 
 /// Where a participant is.
@@ -282,6 +286,8 @@ pub struct DevicesView {
     pub speaker: ChoiceView,
     /// Choice of the person.
     pub camera: ChoiceView,
+    /// Largest picture that the own camera sends: TRTC's 108 (360p), 110 (540p), 112 (720p) or 114 (1080p).
+    pub resolution: u32,
     /// Open and sending, or about to.
     pub microphone_on: bool,
     /// Open and sending, or about to.

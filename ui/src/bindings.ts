@@ -40,6 +40,10 @@ export const commands = {
 	deleteRecordCalls: (calls: string[]) => typedError<null, Refusal>(__TAURI_INVOKE("delete_record_calls", { calls })),
 	/**  Hands in a new ticket; a running call goes on. */
 	renewTicket: (ticket: string) => typedError<null, Refusal>(__TAURI_INVOKE("renew_ticket", { ticket })),
+	/**  The largest picture that the own camera sends, from now on: 108 (360p), 110 (540p), 112 (720p) or 114 (1080p). */
+	setVideoEncoderParams: (resolution: number, portrait: boolean) => typedError<null, Refusal>(__TAURI_INVOKE("set_video_encoder_params", { resolution, portrait })),
+	/**  How somebody's picture is shown; `rotation` in degrees: 0, 90, 180 or 270. */
+	setVideoRenderParams: (user: string, fit: boolean, rotation: number) => typedError<null, Refusal>(__TAURI_INVOKE("set_video_render_params", { user, fit, rotation })),
 	/**  What an incoming call does here. */
 	setQuiet: (quiet: QuietView) => typedError<null, Refusal>(__TAURI_INVOKE("set_quiet", { quiet })),
 	/**  Enters a room without a call. */
@@ -175,6 +179,8 @@ export type DevicesView = {
 	speaker: ChoiceView,
 	/**  Choice of the person. */
 	camera: ChoiceView,
+	/**  Largest picture that the own camera sends: TRTC's 108 (360p), 110 (540p), 112 (720p) or 114 (1080p). */
+	resolution: number,
 	/**  Open and sending, or about to. */
 	microphoneOn: boolean,
 	/**  Open and sending, or about to. */
@@ -438,6 +444,10 @@ export type PersonView = {
 	picture: number | null,
 	/**  Quality of their network. */
 	quality: QualityView,
+	/**  Show the whole picture, with bars, instead of filling the tile. */
+	fit: boolean,
+	/**  Turn it clockwise by so many **degrees**: 0, 90, 180 or 270. */
+	rotation: number,
 };
 
 /**  Where a participant is. */

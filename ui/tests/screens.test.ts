@@ -135,6 +135,188 @@ describe('the start screen', () => {
   });
 });
 
+describe('several people', () => {
+  it('are chosen one after the other and called together', async () => {
+    await open('start');
+    await user.type(byId('dial-user'), 'bob,chiara ');
+    await user.type(byId('dial-user'), 'daniel');
+    expect(byId('dial-video')).toHaveTextContent('Group video');
+    await user.click(byId('dial-user-remove-bob'));
+    await user.click(byId('dial-voice'));
+    expect(asked()).toEqual([['call', ['chiara', 'daniel'], 'voice']]);
+  });
+
+  it('are eight at most, nobody twice, and never oneself', async () => {
+    await open('start');
+    for (const name of ['bob', 'bob', 'alice', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j']) {
+      await user.clear(byId('dial-user'));
+      await user.type(byId('dial-user'), name);
+      if (!byId('dial-user-add').hasAttribute('disabled')) await user.click(byId('dial-user-add'));
+    }
+    expect(byId('dial-user')).toHaveAccessibleDescription('Only 8 more fit into the call.');
+    await user.clear(byId('dial-user'));
+    await user.keyboard('{Enter}');
+    expect(asked()).toEqual([['call', ['bob', 'c', 'd', 'e', 'f', 'g', 'h', 'i'], 'video']]);
+  });
+
+  it('are added to a running call, which a call for two becomes by it', async () => {
+    await open('call');
+    await user.click(byId('call-add-people'));
+    await user.type(byId('add-people-user'), 'bob');
+    await user.click(byId('add-people-submit'));
+    expect(asked()).toEqual([]);
+    expect(byId('add-people-user')).toHaveAccessibleDescription('bob is in the call.');
+    await user.clear(byId('add-people-user'));
+    await user.type(byId('add-people-user'), 'chiara,daniel{Enter}');
+    expect(asked()).toEqual([['inviteUser', ['chiara', 'daniel'], true]]);
+    await waitFor(() => expect(there('add-people')).toBe(false));
+  });
+
+  it('are not added where the call is full', async () => {
+    await open('call-nine');
+    expect(there('call-add-people')).toBe(false);
+  });
+});
+
+describe('the book of calls', () => {
+  it('says what became of each call', async () => {
+    await open('start-book');
+    const outcomes = [1, 2, 3, 4, 5, 6].map((n) => byId(`recent-r${n}-outcome`).textContent);
+    expect(outcomes).toEqual(['04:17', 'Missed', '1:02:05', 'Busy', 'No answer', 'Declined']);
+    expect(byId('recent-r2')).toHaveTextContent('Chiara Rossi');
+  });
+
+  it('lists the missed ones alone', async () => {
+    await open('start-book');
+    await user.click(byId('recent-missed'));
+    expect(there('recent-r2')).toBe(true);
+    expect(there('recent-r1')).toBe(false);
+  });
+
+  it('calls the same people again, and forgets', async () => {
+    await open('start-book');
+    await user.click(byId('recent-r3-redial'));
+    await user.click(byId('recent-r2-delete'));
+    expect(asked()).toEqual([
+      ['call', ['daniel', 'emi', 'farid'], 'video'],
+      ['deleteRecordCalls', ['r2']],
+    ]);
+  });
+
+  it('joins a running call, with or without the camera', async () => {
+    await open('start-book');
+    await user.click(byId('card-c7-join'));
+    await user.click(byId('card-c7-join-voice'));
+    await user.click(byId('card-c8-join'));
+    expect(there('card-c8-join-voice')).toBe(false);
+    expect(asked()).toEqual([
+      ['join', 'c7', true],
+      ['join', 'c7', false],
+      ['join', 'c8', false],
+    ]);
+  });
+
+  it('stops joining by hanging up, entering by leaving', async () => {
+    await open('joining');
+    await user.click(byId('call-hangup'));
+    await stage({ kind: 'entering', call: null, room: '7' });
+    await user.click(byId('call-hangup'));
+    expect(asked()).toEqual([['hangup'], ['exitRoom']]);
+  });
+});
+
+describe('notices', () => {
+  const notices = () => screen.queryAllByTestId('notice').map((notice) => notice.textContent);
+
+  it('come by the event stream, those of a kind in one line, and go by themselves', async () => {
+    vi.useFakeTimers({ shouldAdvanceTime: true });
+    await open('call-group');
+    shown.backend.happen({ event: 'onUserReject', userId: 'hana' });
+    shown.backend.happen({ event: 'onUserLineBusy', userId: 'ivo' });
+    shown.backend.happen({ event: 'onUserLineBusy', userId: 'jana' });
+    await tick();
+    expect(notices()).toEqual(['hana declined', 'ivo and jana are in another call']);
+    vi.advanceTimersByTime(5100);
+    await tick();
+    expect(notices()).toEqual([]);
+  });
+
+  it('belong to their call', async () => {
+    await open('call-group');
+    shown.backend.happen({ event: 'onUserLeave', userId: 'emi' });
+    await stage({ kind: 'idle' });
+    await stage(live([person('alice'), person('bob')]));
+    expect(notices()).toEqual([]);
+  });
+
+  it('the stream is typed and can be heard by anybody', async () => {
+    await open('call');
+    const begun: string[] = [];
+    const stop = shown.desk.on('onCallBegin', ({ callId, roomId }) => begun.push(`${callId} ${roomId.intRoomId ?? 0}`));
+    const begin = {
+      event: 'onCallBegin',
+      callId: 'c1',
+      roomId: { intRoomId: 7 },
+      callMediaType: 1,
+      callRole: 1,
+    } as const;
+    shown.backend.happen(begin);
+    shown.backend.happen({ event: 'onUserJoin', userId: 'bob' });
+    stop();
+    shown.backend.happen(begin);
+    expect(begun).toEqual(['c1 7']);
+  });
+
+  it('are all in the console, in the words of either page', async () => {
+    await open('call');
+    shown.backend.happen({ event: 'onUserJoin', userId: 'bob' }, '{"event":"onUserEnter","userID":"bob"}');
+    shown.backend.happen({ event: 'onUserAccept', userId: 'bob' }, '{"event":"onUserAccept","userID":"bob"}');
+    shown.backend.happen({ event: 'onUserVoiceVolumeChanged', volumeMap: { bob: 7 } });
+    await user.keyboard('{Control>}{Shift>}L{/Shift}{/Control}');
+    const lines = () => screen.queryAllByTestId('console-line').map((line) => line.textContent.slice(13));
+    expect(lines()).toEqual(['{"event":"onUserJoin","userId":"bob"}']);
+    await user.click(byId('console-old'));
+    expect(lines()).toEqual(['{"event":"onUserAccept","userID":"bob"}', '{"event":"onUserEnter","userID":"bob"}']);
+  });
+});
+
+describe('a ticket that ends within a call', () => {
+  it('is renewed there', async () => {
+    await open('call-expired');
+    await user.click(byId('banner-expired-renew'));
+    await user.type(byId('renew-ticket'), 'eJw{Enter}');
+    expect(asked()).toEqual([['renewTicket', 'eJw']]);
+    await waitFor(() => expect(there('renew')).toBe(false));
+  });
+});
+
+describe('a call for two', () => {
+  it('becomes a voice call; a group does not', async () => {
+    await open('call');
+    await user.click(byId('call-to-voice'));
+    expect(asked()).toEqual([['switchToVoice']]);
+    await stage(live([person('alice'), person('bob'), person('chiara')]));
+    expect(there('call-to-voice')).toBe(false);
+  });
+});
+
+describe('quiet', () => {
+  it('keeps the dialog away from whoever is not to be disturbed; the bar answers', async () => {
+    await open('incoming-undisturbed');
+    expect(there('incoming-dialog')).toBe(false);
+    await user.click(byId('incoming-bar-open'));
+    expect(there('incoming-dialog')).toBe(true);
+  });
+
+  it('is chosen in the settings', async () => {
+    await open('settings');
+    await user.click(byId('rail-settings'));
+    await user.click(byId('settings-quiet'));
+    await user.click(byId('settings-quiet-doNotDisturb'));
+    expect(asked()).toEqual([['setQuiet', 'doNotDisturb']]);
+  });
+});
+
 describe('an incoming call', () => {
   beforeEach(() => {
     vi.useFakeTimers({ shouldAdvanceTime: true });

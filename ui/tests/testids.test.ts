@@ -3,12 +3,14 @@ import { expect, it } from 'vitest';
 import { show } from '../src/gallery/show';
 import { states } from '../src/gallery/states';
 
-const PEOPLE = /^tile-(alice|bob|chiara|daniel|emi|farid|grace)(?=-|$)/;
+const PEOPLE = /^tile-(alice|bob|chiara|daniel|emi|farid|grace|hana|ivo)(?=-|$)/;
 
-/** As the documentation writes it: `<user>`, `<kind>` of device, `<device>`, `<value>` for an entry of a list. */
+/** As the documentation writes it: `<user>`, `<call>`, `<kind>` of device, `<device>`, `<value>` for an entry of a list. */
 function general(id: string): string {
   return id
     .replace(PEOPLE, 'tile-<user>')
+    .replace(/^((?:dial|add-people)-user-(?:chosen|remove))-.*/, '$1-<user>')
+    .replace(/^(card|recent)-[cr]\d(?=-|$)/, '$1-<call>')
     .replace(/^banner-device-(microphone|speaker|camera)/, 'banner-device-<kind>')
     .replace(/^menu-(microphone|speaker|camera)-.*/, 'menu-$1-<device>')
     .replace(/^(settings-(?:microphone|speaker|camera|theme|contrast|scale))-.*/, '$1-<value>');

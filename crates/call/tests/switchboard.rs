@@ -3,7 +3,7 @@
 
 use call::Switchboard;
 use call::call::RoomNews;
-use call::switchboard::{Entry, Output, RoomsEvent, SESSION_TTL, Settings, SignIn, TICKET_GRACE};
+use call::switchboard::{Change, Entry, Output, RoomsEvent, SESSION_TTL, Settings, SignIn, Stored, TICKET_GRACE};
 use protocol::message::{PlaceCall, Reply, Resume};
 use protocol::{
     CallMediaType, Code, DeviceId, ExitReason, Privileges, Push, Refusal, Request, RoomId, ServerMessage, UnixMillis,
@@ -212,6 +212,18 @@ fn one_who_was_removed_rejoins_by_a_fresh_entry_only() {
     board.handle_rooms_event(RoomsEvent::Member { room: room_id.clone(), user: user("alice"), news }, T0);
     let push = Push::RoomExit { room_id: room_id.clone(), reason: ExitReason::Removed, by: Some("boss".to_owned()) };
     assert_eq!(drain(&mut board).0, [(1, ServerMessage::Event { seq: 1, push }, false)]);
+    board.handle_request(1, 2, enter(true), T0);
+    assert_eq!(codes(&drain(&mut board).0), [-102_018]);
+    // Nor does a restart of the server open a way back.
+    let put_out = board.take_changes().into_iter().filter_map(|change| match change {
+        Change::PutOut(room, user, reason) => Some((RoomId::from_wire_name(&room).unwrap(), user, reason.unwrap())),
+        _ => None,
+    });
+    let stored = Stored { put_out: put_out.collect(), ..Stored::default() };
+    assert_eq!(stored.put_out, [(room_id.clone(), user("alice"), ExitReason::Removed)]);
+    board = Switchboard::new(Settings::default(), 6);
+    board.restore(stored, T0);
+    sign_in(&mut board, 1, "alice");
     board.handle_request(1, 2, enter(true), T0);
     assert_eq!(codes(&drain(&mut board).0), [-102_018]);
     board.handle_request(1, 3, enter(false), T0);

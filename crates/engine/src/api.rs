@@ -8,6 +8,8 @@ use protocol::{
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+pub use crate::video::{Rotation, VideoEncoderParams, VideoRenderParams, VideoResolution};
+
 /// What a person or a script wants. Answered with [`Answer`] or [`Refusal`].
 #[derive(Clone, Debug)]
 pub enum Intent {
@@ -106,6 +108,15 @@ pub enum Intent {
     SelectSpeaker(DeviceChoice),
     /// Which camera.
     SelectCamera(DeviceChoice),
+    /// How large the own camera is sent, from now on and in the next call.
+    VideoEncoderParams(VideoEncoderParams),
+    /// How somebody's picture is shown, from now on and in the next call.
+    VideoRenderParams {
+        /// Whose; the local user's own, too.
+        user: UserId,
+        /// How.
+        params: VideoRenderParams,
+    },
     /// The person has read why the last call or room ended.
     DismissEnded,
 }
@@ -272,6 +283,8 @@ pub struct Person {
     pub picture: Option<media::PictureId>,
     /// Quality of their network.
     pub quality: NetworkQuality,
+    /// How their picture is to be shown.
+    pub render: VideoRenderParams,
 }
 
 /// Where a participant is.
@@ -323,6 +336,8 @@ pub struct Devices {
     pub speaker: DeviceChoice,
     /// Choices of the person.
     pub camera: DeviceChoice,
+    /// Choices of the person.
+    pub encoder: VideoEncoderParams,
     /// Open and sending (or about to).
     pub microphone_on: bool,
     /// Open and sending (or about to).

@@ -154,6 +154,7 @@ fn first_snapshot(config: &EngineConfig) -> Snapshot {
             microphone: config.microphone.clone(),
             speaker: config.speaker.clone(),
             camera: config.camera.clone(),
+            encoder: crate::video::VideoEncoderParams::default(),
             microphone_on: false,
             camera_on: false,
             camera_is_synthetic: false,

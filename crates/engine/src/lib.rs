@@ -14,6 +14,7 @@ mod report;
 mod room;
 pub mod script;
 mod studio;
+mod video;
 
 pub use ::room::client::Times;
 pub use engine::{Engine, EngineConfig, Pictures};

@@ -1,7 +1,9 @@
 //! What scripts write and read: one command a line in, one JSON object a line out. The headless client and the window
 //! speak the same lines; `docs/headless.md` lists them.
 
-use crate::api::{Answer, Intent, Refusal, Reported, Secret};
+use crate::api::{
+    Answer, Intent, Refusal, Reported, Rotation, Secret, VideoEncoderParams, VideoRenderParams, VideoResolution,
+};
 use media::{DeviceChoice, Synthetic};
 use protocol::vocabulary::Older;
 use protocol::{CallId, CallMediaType, Profile, RecordFilter, RecordResult, RoomId, UserId};
@@ -79,6 +81,8 @@ impl Command {
             ("mic", [switch]) => intent(Intent::Microphone(on(switch)?)),
             ("camera", [switch]) => intent(Intent::Camera(on(switch)?)),
             ("select", [kind, choice]) => intent(select(kind, choice)?),
+            ("encoder", [number, rest @ ..]) => intent(encoder(number, rest)?),
+            ("render", [user, rest @ ..]) => intent(render(user, rest)?),
             ("sign-out", []) => intent(Intent::SignOut),
             ("wait", [event]) => Ok(Some(Self::Wait { event: (*event).to_owned(), timeout: WAIT_TIMEOUT })),
             ("wait", [event, time]) => Ok(Some(Self::Wait { event: (*event).to_owned(), timeout: seconds(time)? })),
@@ -223,6 +227,33 @@ fn select(kind: &str, choice: &str) -> Result<Intent, String> {
         "camera" => Ok(Intent::SelectCamera(read(self::camera_device)?)),
         _ => Err("mic, speaker or camera".to_owned()),
     }
+}
+
+/// `112 portrait`
+fn encoder(number: &str, rest: &[&str]) -> Result<Intent, String> {
+    let resolution = number.parse().ok().and_then(VideoResolution::from_number);
+    let resolution = resolution.ok_or_else(|| format!("{number} is none of 108, 110, 112 and 114"))?;
+    let portrait = match rest {
+        [] | ["landscape"] => false,
+        ["portrait"] => true,
+        _ => return Err("landscape or portrait".to_owned()),
+    };
+    Ok(Intent::VideoEncoderParams(VideoEncoderParams { resolution, portrait }))
+}
+
+/// `bob fit 90`
+fn render(user: &str, rest: &[&str]) -> Result<Intent, String> {
+    let user = UserId::new(user).map_err(|e| e.to_string())?;
+    let (fit, degrees) = match rest {
+        ["fill"] => (false, "0"),
+        ["fit"] => (true, "0"),
+        ["fill", degrees] => (false, *degrees),
+        ["fit", degrees] => (true, *degrees),
+        _ => return Err("fill or fit, and perhaps 0, 90, 180 or 270".to_owned()),
+    };
+    let rotation = degrees.parse().ok().and_then(Rotation::from_degrees);
+    let rotation = rotation.ok_or_else(|| format!("{degrees} is none of 0, 90, 180 and 270"))?;
+    Ok(Intent::VideoRenderParams { user, params: VideoRenderParams { fit, rotation } })
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

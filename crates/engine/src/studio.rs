@@ -1,5 +1,6 @@
 //! Own devices: opened when the call's rules allow it, closed before anybody is told that it is over.
 
+use crate::video::VideoEncoderParams;
 use media::picture::{CameraCapture, CameraConfig, EncodedPicture};
 use media::voice::{Capture, CaptureConfig, Playout, PlayoutConfig, Processing, Receiver, VoiceFrame};
 use media::{DeviceChoice, DeviceEvent, DeviceEvents, DeviceKind, FrameSink, I420, Picture, PictureId};
@@ -19,6 +20,7 @@ pub(crate) struct Choices {
     pub(crate) speaker: DeviceChoice,
     pub(crate) camera: DeviceChoice,
     pub(crate) processing: bool,
+    pub(crate) encoder: VideoEncoderParams,
 }
 
 /// The open devices.
@@ -137,10 +139,10 @@ impl Studio {
         }
         let config = CameraConfig {
             device: choices.camera.clone(),
+            formats: choices.encoder.formats(),
             label: label.to_owned(),
             sending,
             events: self.events.clone(),
-            ..CameraConfig::default()
         };
         let (out, screen) = (self.picture_out.subscribe(), self.screen.clone());
         let on_picture = move |picture: EncodedPicture| {

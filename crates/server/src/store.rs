@@ -8,7 +8,7 @@ mod records;
 
 use anyhow::{Result, bail};
 use call::switchboard::{Account, Change, Stored};
-use protocol::UserId;
+use protocol::{ExitReason, RoomId, UserId};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,11 +19,13 @@ use std::time::SystemTime;
 const FILE: &str = "ahoy.sqlite";
 
 /// Each step of the tables' history, in order.
-const SCHEMA: [&str; 2] = [
+const SCHEMA: [&str; 3] = [
     "CREATE TABLE users (id TEXT PRIMARY KEY) WITHOUT ROWID;
      CREATE TABLE calls (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL);
      CREATE TABLE sessions (id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL);",
     records::TABLES,
+    "CREATE TABLE put_out (room TEXT NOT NULL, user TEXT NOT NULL, reason INTEGER NOT NULL, PRIMARY KEY (room, user))
+     WITHOUT ROWID;",
 ];
 
 /// The open store. One process at a time holds it.
@@ -61,6 +63,7 @@ impl Store {
     pub fn load(&mut self) -> Result<Stored> {
         let (calls, sessions) = (self.rows(Table::Calls)?, self.rows(Table::Sessions)?);
         records::forget_old(&self.db, SystemTime::now().into())?;
+        let put_out = self.put_out()?;
         let mut query = self.db.prepare("SELECT id, body FROM users")?;
         let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
         let user = |(id, body): (String, String)| {
@@ -69,7 +72,17 @@ impl Store {
             Some((UserId::new(id).ok()?, account))
         };
         let users = rows.filter_map(|row| user(row.ok()?)).collect();
-        Ok(Stored { calls, sessions, users })
+        Ok(Stored { calls, sessions, users, put_out })
+    }
+
+    fn put_out(&self) -> Result<Vec<(RoomId, UserId, ExitReason)>> {
+        let mut query = self.db.prepare("SELECT room, user, reason FROM put_out")?;
+        let rows = query
+            .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, u8>(2)?)))?;
+        let known = |(room, user, reason): (String, String, u8)| {
+            Some((RoomId::from_wire_name(&room).ok()?, UserId::new(user).ok()?, reason.try_into().ok()?))
+        };
+        Ok(rows.filter_map(|row| known(row.ok()?)).collect())
     }
 
     fn rows<T: DeserializeOwned>(&mut self, table: Table) -> Result<Vec<T>> {
@@ -116,6 +129,16 @@ impl Store {
                 }
                 Change::Log(log) => records::insert(&write, log)?,
                 Change::Forget(user, call) => records::delete(&write, user, call)?,
+                Change::PutOut(room, user, Some(reason)) => {
+                    write
+                        .prepare_cached("INSERT OR REPLACE INTO put_out (room, user, reason) VALUES (?1, ?2, ?3)")?
+                        .execute(params![room, user.as_str(), u8::from(*reason)])?;
+                }
+                Change::PutOut(room, user, None) => {
+                    write
+                        .prepare_cached("DELETE FROM put_out WHERE room = ?1 AND user = ?2")?
+                        .execute([room, user.as_str()])?;
+                }
             }
         }
         write.commit()?;
@@ -193,10 +216,15 @@ mod tests {
         let (a, b) = (stored(ringing("a")), stored(ringing("b")));
         let put = |call: &Call| Change::Call(call.id().clone(), Some(Box::new(call.clone())));
         store.commit(&[put(&a), put(&b), Change::User(user("alice"), Account::default())]).unwrap();
+        let put_out = |name: &str, reason| Change::PutOut("s:tea".to_owned(), user(name), reason);
+        let (removed, dismissed) = (Some(ExitReason::Removed), Some(ExitReason::Dismissed));
+        store.commit(&[put_out("alice", removed), put_out("bob", removed)]).unwrap();
         store.commit(&[Change::Call(a.id().clone(), None), put(&b)]).unwrap();
+        store.commit(&[put_out("alice", None), put_out("bob", dismissed)]).unwrap();
         drop(store);
         let back = Store::open(dir.path()).unwrap().load().unwrap();
         assert_eq!(back.calls, [b]);
+        assert_eq!(back.put_out, [(RoomId::text("tea").unwrap(), user("bob"), ExitReason::Dismissed)]);
         assert_eq!(back.users, [(user("alice"), Account::default())]);
     }
 
@@ -209,7 +237,7 @@ mod tests {
         drop(old);
         let mut store = Store::open(dir.path()).unwrap();
         assert_eq!(store.load().unwrap().users, [(user("alice"), Account::default())]);
-        store.db.pragma_update(None, "user_version", 3).unwrap();
+        store.db.pragma_update(None, "user_version", 4).unwrap();
         drop(store);
         let error = Store::open(dir.path()).unwrap_err();
         assert!(format!("{error:#}").contains("newer version"), "{error:#}");

@@ -139,6 +139,8 @@ impl From<api::Person> for PersonView {
             microphone: person.microphone,
             picture: person.picture.map(|picture| picture.0),
             quality: person.quality.into(),
+            fit: person.render.fit,
+            rotation: person.render.rotation.degrees(),
         }
     }
 }
@@ -230,6 +232,7 @@ impl From<api::Devices> for DevicesView {
             microphone: devices.microphone.into(),
             speaker: devices.speaker.into(),
             camera: devices.camera.into(),
+            resolution: devices.encoder.resolution.number(),
             microphone_on: devices.microphone_on,
             camera_on: devices.camera_on,
             camera_is_synthetic: devices.camera_is_synthetic,

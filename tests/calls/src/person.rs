@@ -9,7 +9,7 @@ use media::{DeviceChoice, FrameSink, Picture, PictureId, Synthetic};
 use protocol::{CallMediaType, DeviceId, Event, UserId};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 use tokio::sync::broadcast;
 
 /// The documented name of an event.
@@ -55,6 +55,8 @@ pub struct Person {
     events: broadcast::Receiver<Reported>,
     /// Every event so far but volumes and quality, in order.
     pub history: Vec<Event>,
+    /// When each of them was reported.
+    times: Vec<SystemTime>,
     /// Those before were waited for.
     waited: usize,
 }
@@ -74,28 +76,27 @@ impl Person {
         speaker: DeviceChoice,
     ) -> Result<Self> {
         let ticket = house.ticket(&UserId::new(name)?);
-        Self::arrive_as(way, name, "laptop", ticket, microphone, speaker).await
+        let camera = DeviceChoice::Synthetic(Synthetic::Pattern(name.to_owned()));
+        Self::arrive_as(way, (name, "laptop"), ticket, (microphone, speaker, camera)).await
     }
 
-    /// A person with a tone and deaf ears, on a device of this name, with a ticket of their own.
+    /// A person with a tone, deaf ears and no camera, on a device of this name, with a ticket of their own.
     pub async fn on_device(house: &House, name: &str, device: &str, ticket: String) -> Result<Self> {
-        let microphone = DeviceChoice::Synthetic(Synthetic::Tone(440));
-        Self::arrive_as(house.url(), name, device, ticket, microphone, DeviceChoice::None).await
+        let devices = (DeviceChoice::Synthetic(Synthetic::Tone(440)), DeviceChoice::None, DeviceChoice::None);
+        Self::arrive_as(house.url(), (name, device), ticket, devices).await
     }
 
     async fn arrive_as(
         way: url::Url,
-        name: &str,
-        device: &str,
+        (name, device): (&str, &str),
         ticket: String,
-        microphone: DeviceChoice,
-        speaker: DeviceChoice,
+        (microphone, speaker, camera): (DeviceChoice, DeviceChoice, DeviceChoice),
     ) -> Result<Self> {
         let user = UserId::new(name)?;
         let mut config = EngineConfig::new(DeviceId::new(format!("test-{name}-{device}"))?);
         config.microphone = microphone;
         config.speaker = speaker;
-        config.camera = DeviceChoice::Synthetic(Synthetic::Pattern(name.to_owned()));
+        config.camera = camera;
         config.pictures = Pictures::Decoded;
         config.watch_devices = false;
         let engine = Engine::start(config);
@@ -104,12 +105,17 @@ impl Person {
         let events = engine.events();
         let ticket = Secret(ticket);
         engine.request(Intent::SignIn { server: way, user: user.clone(), ticket }).await.context("signing in")?;
-        Ok(Self { user, engine, screen, events, history: Vec::new(), waited: 0 })
+        Ok(Self { user, engine, screen, events, history: Vec::new(), times: Vec::new(), waited: 0 })
     }
 
     /// A person with a tone and deaf ears.
     pub async fn simple(house: &House, name: &str) -> Result<Self> {
         Self::arrive(house, name, DeviceChoice::Synthetic(Synthetic::Tone(440)), DeviceChoice::None).await
+    }
+
+    /// A person with a tone, deaf ears and no camera.
+    pub async fn plain(house: &House, name: &str) -> Result<Self> {
+        Self::on_device(house, name, "laptop", house.ticket(&UserId::new(name)?)).await
     }
 
     /// Asks the engine for something.
@@ -137,14 +143,32 @@ impl Person {
     /// Takes in what was reported meanwhile.
     pub fn listen(&mut self) {
         while let Ok(reported) = self.events.try_recv() {
-            self.keep(reported.event);
+            self.keep(reported);
         }
     }
 
-    fn keep(&mut self, event: Event) {
+    fn keep(&mut self, Reported { event, at }: Reported) {
         if !matches!(event, Event::OnUserVoiceVolumeChanged { .. } | Event::OnUserNetworkQualityChanged { .. }) {
             self.history.push(event);
+            self.times.push(at);
         }
+    }
+
+    /// When an event of this name was reported last.
+    pub fn time_of(&self, name: &str) -> Result<SystemTime> {
+        let at = self.history.iter().rposition(|event| name_of(event) == name);
+        at.map(|at| self.times[at]).with_context(|| format!("{}: no {name}", self.user))
+    }
+
+    /// Waits until something has been reported, whatever was waited for before.
+    pub async fn has(&mut self, what: &str, wanted: impl Fn(&Event) -> bool) -> Result<()> {
+        self.listen();
+        if !self.history.iter().any(&wanted) {
+            let waited = self.waited;
+            self.wait_for(what, wanted).await?;
+            self.waited = waited;
+        }
+        Ok(())
     }
 
     /// Waits for an event by its documented name that was not waited for before.
@@ -171,7 +195,7 @@ impl Person {
                 return Ok(self.history[self.waited - 1].clone());
             }
             match tokio::time::timeout_at(deadline.into(), self.events.recv()).await {
-                Ok(Ok(reported)) => self.keep(reported.event),
+                Ok(Ok(reported)) => self.keep(reported),
                 Ok(Err(error)) => bail!("{}: {error} while waiting for {what}", self.user),
                 Err(_) => bail!("{}: no {what}; so far {:?}", self.user, self.names()),
             }
@@ -189,7 +213,7 @@ impl Person {
             {
                 return Ok(());
             }
-            self.keep(reported.event);
+            self.keep(reported);
         }
     }
 
@@ -197,6 +221,7 @@ impl Person {
     pub fn forget(&mut self) {
         self.listen();
         self.history.clear();
+        self.times.clear();
         self.waited = 0;
     }
 

@@ -1,245 +1,214 @@
-//! Group calls and what goes with them, between real engines through the real server.
+//! Group calls between real engines through the real server, with voices and pictures.
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks at the events it is about")]
 
-use anyhow::{Context as _, Result};
-use engine::api::{Answer, Intent, Presence, Session, Stage};
-use protocol::{CallEndReason, CallId, CallMediaType, Event, Profile, RecordResult, UserId};
+use anyhow::{Context as _, Result, ensure};
+use engine::api::{Answer, Intent, Live, Presence, Snapshot, Stage};
+use protocol::{CallEndReason, CallMediaType, Event, Profile, UserId};
 use std::time::Duration;
-use tests_calls::{House, Person};
+use tests_calls::steps::{about, answer, call, hears, invite, keeps_hearing, sees, talk, user, users};
+use tests_calls::{House, PATIENCE, Person};
 
-fn users(names: &[&str]) -> Vec<UserId> {
-    names.iter().map(|name| UserId::new(*name).expect("a short word")).collect()
-}
-
-async fn call(caller: &Person, callees: &[&str], media: CallMediaType) -> Result<CallId> {
-    let callees = users(callees);
-    let intent = Intent::Call { callees, media, user_data: String::new(), timeout: None, room: None };
-    match caller.ask(intent).await? {
-        Answer::Call(call) => Ok(call),
-        other => anyhow::bail!("{other:?}"),
+fn live(snapshot: &Snapshot) -> Option<&Live> {
+    match &snapshot.stage {
+        Stage::Live(live) => Some(live),
+        _ => None,
     }
 }
 
-fn invite(names: &[&str], add_person: bool) -> Intent {
-    Intent::InviteUser { users: users(names), user_data: String::new(), timeout: None, add_person }
+/// Waits until the length of the call in seconds is more than its rounding.
+async fn last_a_while() {
+    tokio::time::sleep(Duration::from_millis(2500)).await;
 }
 
-/// Rung, and in.
-async fn answer(person: &mut Person) -> Result<()> {
-    person.wait("onCallReceived").await?;
-    person.ask(Intent::Accept { camera: false }).await?;
-    person.wait("onCallBegin").await?;
-    Ok(())
-}
-
-async fn hears(person: &mut Person, who: &str) -> Result<()> {
-    let who = UserId::new(who)?;
-    person.wait_for_volumes(|volumes| volumes.get(&who).is_some_and(|volume| *volume > 10)).await
-}
-
-async fn wait_about(person: &mut Person, what: &str, name: &str) -> Result<()> {
-    let user = UserId::new(name)?;
-    let wanted = |event: &Event| {
-        let json = serde_json::to_value(event).unwrap_or_default();
-        json["event"] == what && json["userId"] == user.as_str()
+/// The end of a call: why, by whom, and its length as it was from the begin to the end that this person saw.
+fn check_end(person: &Person, reason: CallEndReason, by: &str) -> Result<()> {
+    let end = person.history.iter().rev().find(|event| matches!(event, Event::OnCallEnd { .. }));
+    let Some(Event::OnCallEnd { reason: why, user_id, total_time, .. }) = end else {
+        anyhow::bail!("{}: no end in {:?}", person.user, person.names())
     };
-    person.wait_for(&format!("{what} {name}"), wanted).await?;
+    ensure!((*why, user_id.as_str()) == (reason, by), "{}: {end:?}", person.user);
+    let lasted = person.time_of("onCallEnd")?.duration_since(person.time_of("onCallBegin")?)?.as_secs_f64();
+    let told = *total_time as f64;
+    // Whole seconds, cut off; each of both reports may have come later than the other.
+    ensure!((lasted - 2.0..=lasted + 1.0).contains(&told), "{}: {told} s said, {lasted} s seen", person.user);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_talk_a_fourth_is_invited_and_one_comes_back_by_the_card() -> Result<()> {
+async fn three_hear_and_see_each_other_and_the_call_outlives_its_inviter() -> Result<()> {
     let house = House::open().await?;
     let mut alice = Person::simple(&house, "alice").await?;
     let mut bob = Person::simple(&house, "bob").await?;
     let mut carol = Person::simple(&house, "carol").await?;
-    let mut dave = Person::simple(&house, "dave").await?;
+    call(&alice, &["bob", "carol"], CallMediaType::Video).await?;
+    answer(&mut bob, true).await?;
+    alice.wait("onCallBegin").await?;
+    let rings = |live: &Live| {
+        let ringing = |person: &engine::api::Person| matches!(person.presence, Presence::Ringing { until: Some(_) });
+        live.group && live.people.iter().any(|person| person.user == user("carol") && ringing(person))
+    };
+    alice.see("carol's tile, ringing", |snapshot| live(snapshot).is_some_and(rings)).await?;
+    answer(&mut carol, true).await?;
+    about(&mut alice, "onUserJoin", "carol").await?;
+    about(&mut bob, "onUserJoin", "carol").await?;
+
+    let all = ["alice", "bob", "carol"];
+    for person in [&mut alice, &mut bob, &mut carol] {
+        let me = person.user.as_str().to_owned();
+        for other in all.into_iter().filter(|other| *other != me) {
+            hears(person, other).await.with_context(|| format!("{me} does not hear {other}"))?;
+            sees(person, other).await?;
+        }
+        let shown = |live: &Live| live.people.iter().filter(|person| !person.local && person.picture.is_some()).count();
+        person.see("two pictures", |snapshot| live(snapshot).map(shown) == Some(2)).await?;
+    }
+    last_a_while().await;
+
+    alice.ask(Intent::Hangup).await?;
+    alice.wait("onCallEnd").await?;
+    check_end(&alice, CallEndReason::Hangup, "alice")?;
+    alice.see("closed devices", |snapshot| !snapshot.devices.camera_on && !snapshot.devices.microphone_on).await?;
+    about(&mut bob, "onUserLeave", "alice").await?;
+    about(&mut carol, "onUserLeave", "alice").await?;
+    // The others go on, with voice and picture.
+    let before = carol.engine.report().await;
+    let came = |report: &engine::Report, who: &str| report.remotes.get(&user(who)).map_or(0, |r| r.video_frames);
+    tokio::time::timeout(PATIENCE, async {
+        while came(&carol.engine.report().await, "bob") < came(&before, "bob") + 10 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .context("no picture of bob after alice had left")?;
+    keeps_hearing(&carol, "bob").await?;
+    keeps_hearing(&bob, "carol").await?;
+
+    bob.ask(Intent::Hangup).await?;
+    bob.wait("onCallEnd").await?;
+    about(&mut carol, "onUserLeave", "bob").await?;
+    carol.wait("onCallEnd").await?;
+    check_end(&bob, CallEndReason::Hangup, "bob")?;
+    check_end(&carol, CallEndReason::Hangup, "bob")?;
+    for person in [&bob, &carol] {
+        person.see("closed devices", |snapshot| !snapshot.devices.camera_on && !snapshot.devices.microphone_on).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fourth_is_invited_and_one_comes_back_by_the_card() -> Result<()> {
+    let house = House::open().await?;
+    let mut alice = Person::plain(&house, "alice").await?;
+    let mut bob = Person::plain(&house, "bob").await?;
+    let mut carol = Person::plain(&house, "carol").await?;
+    let mut dave = Person::plain(&house, "dave").await?;
     let nickname = Profile { nickname: "Ann".to_owned(), avatar: String::new() };
     alice.ask(Intent::SetSelfInfo(nickname)).await?;
 
     call(&alice, &["bob", "carol"], CallMediaType::Voice).await?;
-    answer(&mut bob).await?;
+    answer(&mut bob, false).await?;
     alice.wait("onCallBegin").await?;
-    alice
-        .see("carol's tile, ringing", |snapshot| {
-            let rings = |presence: &Presence| matches!(presence, Presence::Ringing { until: Some(_) });
-            matches!(&snapshot.stage, Stage::Live(live) if live.group && live.people.iter().any(|p| rings(&p.presence)))
-        })
-        .await?;
-    answer(&mut carol).await?;
-    wait_about(&mut alice, "onUserJoin", "carol").await?;
+    answer(&mut carol, false).await?;
+    about(&mut alice, "onUserJoin", "carol").await?;
     hears(&mut carol, "bob").await?;
     hears(&mut bob, "alice").await?;
 
     bob.ask(invite(&["dave"], false)).await?;
-    wait_about(&mut carol, "onUserInviting", "dave").await?;
-    answer(&mut dave).await?;
-    wait_about(&mut alice, "onUserJoin", "dave").await?;
+    about(&mut carol, "onUserInviting", "dave").await?;
+    let rung = dave.wait("onCallReceived").await?;
+    let Event::OnCallReceived { caller_id, callee_id_list, .. } = &rung else { unreachable!() };
+    assert_eq!(caller_id, &user("bob"), "{rung:?}");
+    let mut told: Vec<&UserId> = callee_id_list.iter().collect();
+    told.sort();
+    assert_eq!(told, users(&["alice", "carol", "dave"]).iter().collect::<Vec<_>>(), "{rung:?}");
+    dave.ask(Intent::Accept { camera: false }).await?;
+    dave.wait("onCallBegin").await?;
+    about(&mut alice, "onUserJoin", "dave").await?;
     hears(&mut dave, "carol").await?;
-    let name =
-        |snapshot: &engine::api::Snapshot| snapshot.book.profiles.values().any(|profile| profile.nickname == "Ann");
+    let name = |snapshot: &Snapshot| snapshot.book.profiles.values().any(|profile| profile.nickname == "Ann");
     dave.see("alice's name", name).await?;
 
     carol.ask(Intent::Hangup).await?;
     carol.wait("onCallEnd").await?;
-    wait_about(&mut alice, "onUserLeave", "carol").await?;
+    about(&mut alice, "onUserLeave", "carol").await?;
     carol.see("the card", |snapshot| snapshot.book.cards.iter().any(|card| card.members.len() == 3)).await?;
     carol.ask(Intent::JoinCall { call: None, camera: false }).await?;
     carol.wait("onCallBegin").await?;
+    about(&mut dave, "onUserJoin", "carol").await?;
     hears(&mut carol, "dave").await?;
+    hears(&mut dave, "carol").await?;
 
-    // The inviter leaves: the call goes on until one is left.
     for person in [&mut alice, &mut carol] {
         person.ask(Intent::Hangup).await?;
         person.wait("onCallEnd").await?;
     }
     bob.ask(Intent::Hangup).await?;
     dave.wait("onCallEnd").await?;
-    dave.see("the record", |snapshot| {
-        snapshot.book.recent.first().is_some_and(|record| record.result == RecordResult::Incoming)
-    })
-    .await?;
+    check_end(&dave, CallEndReason::Hangup, "bob")?;
     carol.see("no card", |snapshot| snapshot.book.cards.is_empty()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_busy_callee_finds_a_missed_call_and_a_third_is_added_to_a_call_for_two() -> Result<()> {
+async fn a_third_is_added_to_a_call_for_two_and_the_server_ends_it() -> Result<()> {
     let house = House::open().await?;
-    let mut alice = Person::simple(&house, "alice").await?;
-    let mut bob = Person::simple(&house, "bob").await?;
-    let mut carol = Person::simple(&house, "carol").await?;
-    call(&alice, &["bob"], CallMediaType::Voice).await?;
-    answer(&mut bob).await?;
-    alice.wait("onCallBegin").await?;
-
-    call(&carol, &["bob"], CallMediaType::Voice).await?;
-    wait_about(&mut carol, "onUserLineBusy", "bob").await?;
-    carol.wait("onCallCancelled").await?;
+    let mut alice = Person::plain(&house, "alice").await?;
+    let mut bob = Person::plain(&house, "bob").await?;
+    let mut carol = Person::plain(&house, "carol").await?;
+    let call = talk(&mut alice, &mut bob, CallMediaType::Voice).await?;
+    let alone = |live: &Live| !live.group;
+    alice.see("a call for two", |snapshot| live(snapshot).is_some_and(alone)).await?;
     let refused = alice.ask(invite(&["carol"], false)).await.err().context("refused")?;
     assert_eq!(refused.code, -1205);
     alice.ask(invite(&["carol"], true)).await?;
-    answer(&mut carol).await?;
-    wait_about(&mut bob, "onUserJoin", "carol").await?;
-    hears(&mut bob, "carol").await?;
-
-    let Stage::Live(live) = alice.engine.snapshots().borrow().stage.clone() else { anyhow::bail!("not in a call") };
-    assert!(house.end_call(live.call.context("a call")?).await);
-    for person in [&mut alice, &mut bob, &mut carol] {
-        let end = person.wait("onCallEnd").await?;
-        assert!(matches!(end, Event::OnCallEnd { reason: CallEndReason::EndByServer, .. }), "{end:?}");
-    }
-    bob.see("the missed call", |snapshot| {
-        let missed = |record: &protocol::CallRecord| {
-            record.result == RecordResult::Missed && record.reason == CallEndReason::LineBusy
-        };
-        snapshot.book.recent.iter().any(missed) && snapshot.book.recent.len() == 2
-    })
-    .await?;
-    let records: Vec<_> = bob.engine.snapshots().borrow().book.recent.iter().map(|r| r.call_id.clone()).collect();
-    bob.ask(Intent::DeleteRecordCalls(records)).await?;
-    bob.see("an empty list", |snapshot| snapshot.book.recent.is_empty()).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_video_call_becomes_a_voice_call_and_the_cameras_close() -> Result<()> {
-    let house = House::open().await?;
-    let mut alice = Person::simple(&house, "alice").await?;
-    let mut bob = Person::simple(&house, "bob").await?;
-    call(&alice, &["bob"], CallMediaType::Video).await?;
-    bob.wait("onCallReceived").await?;
-    bob.ask(Intent::Accept { camera: true }).await?;
-    alice.wait("onCallBegin").await?;
+    about(&mut alice, "onUserInviting", "carol").await?;
+    about(&mut bob, "onUserInviting", "carol").await?;
     for person in [&alice, &bob] {
-        person.see("an open camera", |snapshot| snapshot.devices.camera_on).await?;
+        person.see("a group call", |snapshot| live(snapshot).is_some_and(|live| live.group)).await?;
     }
-    bob.ask(Intent::SwitchCallMediaType(CallMediaType::Voice)).await?;
-    for person in [&mut alice, &mut bob] {
-        person.wait("onCallMediaTypeChanged").await?;
-        person.see("a closed camera", |snapshot| !snapshot.devices.camera_on).await?;
-        let voice = |stage: &Stage| matches!(stage, Stage::Live(live) if live.media == CallMediaType::Voice);
-        person.see("a voice call", |snapshot| voice(&snapshot.stage)).await?;
-    }
-    hears(&mut alice, "bob").await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn answering_on_one_device_silences_the_other() -> Result<()> {
-    let house = House::open().await?;
-    let mut alice = Person::simple(&house, "alice").await?;
-    let hour = Duration::from_secs(3600);
-    let mut desk = Person::on_device(&house, "bob", "desk", house.ticket_for("bob", hour)?).await?;
-    desk.ask(Intent::EnableMultiDevice(true)).await?;
-    let mut phone = Person::on_device(&house, "bob", "phone", house.ticket_for("bob", hour)?).await?;
-    phone.see("the ability", |snapshot| snapshot.book.multi_device).await?;
-    call(&alice, &["bob"], CallMediaType::Voice).await?;
-    desk.wait("onCallReceived").await?;
-    answer(&mut phone).await?;
-    let silent = desk.wait("onCallCancelled").await?;
-    assert!(matches!(silent, Event::OnCallCancelled { reason: CallEndReason::OtherDeviceAccepted, .. }), "{silent:?}");
-    alice.wait("onCallBegin").await?;
-    hears(&mut alice, "bob").await?;
-    phone.ask(Intent::Hangup).await?;
-    alice.wait("onCallEnd").await?;
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_later_sign_in_takes_over_and_the_earlier_leaves_its_call() -> Result<()> {
-    let house = House::open().await?;
-    let mut alice = Person::simple(&house, "alice").await?;
-    let hour = Duration::from_secs(3600);
-    let mut desk = Person::on_device(&house, "bob", "desk", house.ticket_for("bob", hour)?).await?;
-    call(&alice, &["bob"], CallMediaType::Voice).await?;
-    answer(&mut desk).await?;
-    let phone = Person::on_device(&house, "bob", "phone", house.ticket_for("bob", hour)?).await?;
-    desk.wait("onKickedOffline").await?;
-    desk.wait("onCallEnd").await?;
-    desk.see("a clear screen", |snapshot| matches!(snapshot.session, Session::KickedOffline { .. })).await?;
-    alice.wait("onCallEnd").await?;
-    phone.see("online", |snapshot| matches!(snapshot.session, Session::Online { .. })).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_expires_in_a_call_and_a_new_one_is_handed_in() -> Result<()> {
-    let house = House::open().await?;
-    let mut alice = Person::simple(&house, "alice").await?;
-    let short = house.ticket_for("bob", Duration::from_secs(5))?;
-    let mut bob = Person::on_device(&house, "bob", "desk", short).await?;
-    call(&alice, &["bob"], CallMediaType::Voice).await?;
-    answer(&mut bob).await?;
-    bob.wait("onUserSigExpired").await?;
-    let refused = bob.ask(invite(&["carol"], true)).await.err().context("refused")?;
-    assert_eq!(refused.code, -70001);
-    let bad = bob.ask(Intent::RenewTicket(engine::api::Secret("damaged".to_owned()))).await.err().context("refused")?;
-    assert_eq!(bad.code, -70003);
-    let ticket = house.ticket_for("bob", Duration::from_secs(3600))?;
-    bob.ask(Intent::RenewTicket(engine::api::Secret(ticket))).await?;
-    hears(&mut bob, "alice").await?;
-    bob.ask(Intent::Hangup).await?;
-    let end = alice.wait("onCallEnd").await?;
-    assert!(matches!(end, Event::OnCallEnd { reason: CallEndReason::Hangup, .. }), "{end:?}");
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_crashed_client_is_told_at_its_next_start_and_joins_again() -> Result<()> {
-    let house = House::open().await?;
-    let mut alice = Person::simple(&house, "alice").await?;
-    let mut bob = Person::simple(&house, "bob").await?;
-    let hour = Duration::from_secs(3600);
-    let mut carol = Person::on_device(&house, "carol", "desk", house.ticket_for("carol", hour)?).await?;
-    call(&alice, &["bob", "carol"], CallMediaType::Voice).await?;
-    answer(&mut bob).await?;
-    answer(&mut carol).await?;
+    answer(&mut carol, false).await?;
+    about(&mut bob, "onUserJoin", "carol").await?;
     hears(&mut bob, "carol").await?;
-    // The same installation starts anew while its old process is still there, as after a crash that nobody has noticed.
-    let mut again = Person::on_device(&house, "carol", "desk", house.ticket_for("carol", hour)?).await?;
-    let end = again.wait("onCallEnd").await?;
-    assert!(matches!(end, Event::OnCallEnd { reason: CallEndReason::Offline, .. }), "{end:?}");
-    wait_about(&mut alice, "onUserLeave", "carol").await?;
-    again.see("the card", |snapshot| snapshot.book.cards.len() == 1).await?;
-    again.ask(Intent::JoinCall { call: None, camera: false }).await?;
-    again.wait("onCallBegin").await?;
-    wait_about(&mut alice, "onUserJoin", "carol").await?;
-    hears(&mut again, "bob").await
+    hears(&mut carol, "alice").await?;
+    last_a_while().await;
+
+    assert!(house.end_call(call).await);
+    for person in [&mut alice, &mut bob, &mut carol] {
+        person.wait("onCallEnd").await?;
+        check_end(person, CallEndReason::EndByServer, person.user.as_str())?;
+        person.see("a closed microphone", |snapshot| !snapshot.devices.microphone_on).await?;
+    }
+    Ok(())
+}
+
+/// What a wish is refused with changes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn wishes_that_do_not_fit_the_state_are_refused_with_their_codes() -> Result<()> {
+    let house = House::open().await?;
+    let mut alice = Person::plain(&house, "alice").await?;
+    let mut bob = Person::plain(&house, "bob").await?;
+    let code = |answer: Result<Answer, engine::api::Refusal>| answer.err().map(|refusal| refusal.code);
+    let place = |names: &[&str]| Intent::Call {
+        callees: users(names),
+        media: CallMediaType::Voice,
+        user_data: String::new(),
+        timeout: None,
+        room: None,
+    };
+    let accept = Intent::Accept { camera: false };
+    for wish in [accept.clone(), Intent::Reject, Intent::Ignore, Intent::Hangup, invite(&["bob"], true)] {
+        assert_eq!(code(alice.ask(wish.clone()).await), Some(-1203), "{wish:?}");
+    }
+    assert_eq!(code(alice.ask(Intent::JoinCall { call: None, camera: false }).await), Some(-1203));
+    let nine = ["b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "b9"];
+    for wrong in [&[][..], &["alice"], &["bob", "bob"], &nine, &["nobody"]] {
+        let refused = alice.ask(place(wrong)).await.err().with_context(|| format!("{wrong:?}"))?;
+        assert_eq!(refused.code, -1202, "{wrong:?}");
+        ensure!(wrong != ["nobody"] || refused.message.contains("nobody"), "{refused}");
+    }
+    alice.see("a closed microphone", |snapshot| !snapshot.devices.microphone_on).await?;
+    talk(&mut alice, &mut bob, CallMediaType::Voice).await?;
+    assert_eq!(code(alice.ask(place(&["bob"])).await), Some(-1203));
+    assert_eq!(code(alice.ask(accept).await), Some(-1203));
+    assert_eq!(code(alice.ask(Intent::SwitchCallMediaType(CallMediaType::Video)).await), Some(-1205));
+    hears(&mut alice, "bob").await
 }

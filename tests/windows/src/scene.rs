@@ -34,6 +34,13 @@ impl Scene {
         Ok((alice.await??, bob.await??))
     }
 
+    /// Computers for three people.
+    pub async fn three_machines(&self) -> Result<[Machine; 3]> {
+        let (alice, bob) = self.two_machines().await?;
+        let chiara = tokio::task::spawn_blocking(|| Machine::start("chiara", 160.0, Ring::Absent)).await??;
+        Ok([alice, bob, chiara])
+    }
+
     /// A ticket for somebody.
     pub fn ticket(&self, user: &str) -> Result<String> {
         Ok(self.house.ticket(&UserId::new(user)?))
@@ -55,6 +62,14 @@ impl Scene {
         let (alice, bob) = tokio::try_join!(alice, bob)?;
         tokio::try_join!(alice.sees("start-screen"), bob.sees("start-screen"))?;
         Ok((alice, bob))
+    }
+
+    /// Three people's windows, signed in.
+    pub async fn three_windows<'m>(&self, [alice, bob, chiara]: &'m [Machine; 3]) -> Result<[Window<'m>; 3]> {
+        let (alice, bob) = self.two_windows(alice, bob).await?;
+        let chiara = Window::open(chiara, self.signed_in("chiara")?).await?;
+        chiara.sees("start-screen").await?;
+        Ok([alice, bob, chiara])
     }
 }
 

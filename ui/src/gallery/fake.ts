@@ -1,6 +1,6 @@
 /** A backend without an app behind it: shows one view, notes what is asked of it, refuses what it is told to refuse. */
 
-import type { LevelsChanged, Refusal, View } from '../bindings';
+import type { EngineEvent, Event, LevelsChanged, Refusal, View } from '../bindings';
 import type { Backend, Commands } from '../lib/backend';
 import type { Screen } from '../lib/video/screen';
 import type { Flow } from '../lib/video/stream';
@@ -20,6 +20,7 @@ export class FakeBackend implements Backend {
   readonly commands: Commands;
   #show: ((view: View) => void) | null = null;
   #levels: ((levels: LevelsChanged) => void) | null = null;
+  #event: ((event: EngineEvent) => void) | null = null;
 
   constructor(public view: View) {
     const answer = (name: string, data: unknown) => {
@@ -53,6 +54,15 @@ export class FakeBackend implements Backend {
   onLevels(show: (levels: LevelsChanged) => void): Promise<() => void> {
     this.#levels = show;
     return Promise.resolve(() => (this.#levels = null));
+  }
+
+  onEvent(show: (event: EngineEvent) => void): Promise<() => void> {
+    this.#event = show;
+    return Promise.resolve(() => (this.#event = null));
+  }
+
+  happen(event: Event, older: string | null = null): void {
+    this.#event?.({ at: Date.now(), event, older });
   }
 
   push(view: View): void {

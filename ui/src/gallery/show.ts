@@ -30,6 +30,8 @@ export async function show(state: GalleryState, target: HTMLElement): Promise<Sh
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   backend.level(levels);
+  for (const event of state.events ?? []) backend.happen(event);
+  await tick();
   return {
     backend,
     desk,

@@ -1,13 +1,16 @@
 /** Every screen in every state, for eyes, for photographs and for the tests. */
 
 import type {
+  BookView,
   DevicesView,
   EndedView,
   EndReasonView,
+  Event,
   LevelsChanged,
   LiveView,
   PersonView,
   QualityView,
+  RecentView,
   Refusal,
   StageView,
   View,
@@ -23,6 +26,8 @@ export interface GalleryState {
   levels?: Record<string, number>;
   /** Done after the screen is there: selectors to click, or text to type into one. */
   steps?: ({ click: string } | { type: string; text: string })[];
+  /** What the engine reports then. */
+  events?: Event[];
   /** Requests that are never answered. */
   silent?: string[];
   /** Requests that are refused. */
@@ -45,6 +50,7 @@ export const devices: DevicesView = {
   microphone: { kind: 'system' },
   speaker: { kind: 'system' },
   camera: { kind: 'system' },
+  resolution: 112,
   microphoneOn: true,
   cameraOn: true,
   cameraIsSynthetic: false,
@@ -55,7 +61,11 @@ export const devices: DevicesView = {
 /** Before and after calls. */
 const idle: DevicesView = { ...devices, microphoneOn: false, cameraOn: false };
 
+const noBook: BookView = { cards: [], recent: [], profiles: {}, multiDevice: true };
+
 export const base: View = {
+  book: noBook,
+  quiet: 'off',
   session: { kind: 'online', user: ME },
   stage: { kind: 'idle' },
   devices: idle,
@@ -66,7 +76,17 @@ export const base: View = {
 
 export function person(user: string, over: Partial<PersonView> = {}): PersonView {
   const local = user === ME;
-  return { user, local, presence: { kind: 'in' }, microphone: true, picture: null, quality: 'good', ...over };
+  return {
+    user,
+    local,
+    presence: { kind: 'in' },
+    microphone: true,
+    picture: null,
+    quality: 'good',
+    fit: false,
+    rotation: 0,
+    ...over,
+  };
 }
 
 export function live(people: PersonView[], over: Partial<LiveView> = {}): StageView {
@@ -77,6 +97,7 @@ export function live(people: PersonView[], over: Partial<LiveView> = {}): StageV
     role: 'caller',
     beganAt: NOW - 257_000,
     link: 'up',
+    group: people.length > 2,
     people,
     ...over,
   };
@@ -97,6 +118,47 @@ const pair = (stage: Partial<LiveView> = {}, over: Partial<PersonView> = {}, own
     stage,
   ),
 });
+
+function record(call: string, minutesAgo: number, over: Partial<RecentView>): RecentView {
+  return {
+    call,
+    with: ['bob'],
+    group: false,
+    media: 'video',
+    outgoing: true,
+    missed: false,
+    reason: 'hangup',
+    at: NOW - minutesAgo * 60_000,
+    seconds: null,
+    ...over,
+  };
+}
+
+const missed = record('r2', 95, {
+  outgoing: false,
+  missed: true,
+  reason: 'canceled',
+  media: 'voice',
+  with: ['chiara'],
+});
+const recent: RecentView[] = [
+  record('r1', 12, { seconds: 257 }),
+  missed,
+  record('r3', 180, { with: ['daniel', 'emi', 'farid'], group: true, outgoing: false, seconds: 3_725 }),
+  record('r4', 1_500, { reason: 'lineBusy', with: ['grace'] }),
+  record('r5', 1_600, { reason: 'noResponse', media: 'voice' }),
+  record('r6', 3_000, { reason: 'reject', outgoing: false, with: ['daniel'] }),
+];
+
+const book: BookView = {
+  cards: [
+    { call: 'c7', caller: 'emi', media: 'video', members: ['emi', 'farid', 'grace'], beganAt: NOW - 95_000 },
+    { call: 'c8', caller: 'daniel', media: 'voice', members: ['daniel', 'bob'], beganAt: NOW - 1_095_000 },
+  ],
+  recent,
+  profiles: { chiara: { nickname: 'Chiara Rossi', avatar: '' }, alice: { nickname: 'Alice', avatar: '' } },
+  multiDevice: true,
+};
 
 const noMicrophone = { code: -1317, message: 'No microphone was found. Others will not hear you' };
 const denied = { code: -1314, message: 'The system does not let Ahoy use the camera. Allow it in the system settings' };
@@ -229,6 +291,24 @@ export const states: GalleryState[] = [
     refuse: { call: { code: -1202, message: 'Nobody with the id bob has ever signed in here' } },
     steps: [{ type: '[data-testid=dial-user]', text: 'bob' }, { click: '[data-testid=dial-voice]' }],
   },
+  {
+    id: 'start-several',
+    title: 'Start, several chosen',
+    view: base,
+    steps: [
+      { type: '[data-testid=dial-user]', text: 'bob' },
+      { click: '[data-testid=dial-user-add]' },
+      { type: '[data-testid=dial-user]', text: 'chiara' },
+    ],
+  },
+  { id: 'start-book', title: 'Start, recent and running calls', view: { ...base, book } },
+  {
+    id: 'start-missed',
+    title: 'Start, missed calls alone',
+    view: { ...base, book: { ...noBook, recent: [recent[0] ?? missed, missed] } },
+    steps: [{ click: '[data-testid=recent-missed]' }],
+  },
+  { id: 'start-quiet', title: 'Start, do not disturb', view: { ...base, quiet: 'doNotDisturb' } },
   { id: 'start-room', title: 'Start, room', view: base, steps: [{ click: '[data-testid=way-room]' }] },
   { id: 'start-offline', title: 'Server offline', view: { ...base, session: { kind: 'offline', user: ME } } },
   {
@@ -265,6 +345,27 @@ export const states: GalleryState[] = [
     title: 'Settings, theme list',
     view: base,
     steps: [{ click: '[data-testid=rail-settings]' }, { click: '[data-testid=settings-theme]' }],
+  },
+  {
+    id: 'settings-refused',
+    title: 'Settings, refused',
+    view: base,
+    refuse: { setSelfInfo: { code: -1202, message: 'A nickname is one line of text' } },
+    steps: [
+      { click: '[data-testid=rail-settings]' },
+      { type: '[data-testid=settings-nickname]', text: 'Alice' },
+      { click: '[data-testid=settings-nickname-save]' },
+    ],
+  },
+  {
+    id: 'console',
+    title: 'Events',
+    view: base,
+    events: [
+      { event: 'onUserAccept', userId: 'bob' },
+      { event: 'onUserJoin', userId: 'bob' },
+    ],
+    steps: [{ click: '[data-testid=rail-settings]' }, { click: '[data-testid=settings-console]' }],
   },
   { id: 'account', title: 'Account menu', view: base, steps: [{ click: '[data-testid=rail-account]' }] },
 
@@ -333,7 +434,26 @@ export const states: GalleryState[] = [
     steps: [{ click: '[data-testid=incoming-minimise]' }],
   },
 
-  { id: 'entering', title: 'Entering a room', view: { ...base, stage: { kind: 'entering', room: 'Planning' } } },
+  {
+    id: 'incoming-undisturbed',
+    title: 'Incoming, do not disturb',
+    view: {
+      ...base,
+      quiet: 'doNotDisturb',
+      stage: { kind: 'incoming', call: 'c1', caller: 'bob', others: [], media: 'video' },
+    },
+  },
+
+  {
+    id: 'entering',
+    title: 'Entering a room',
+    view: { ...base, stage: { kind: 'entering', call: null, room: 'Planning' } },
+  },
+  {
+    id: 'joining',
+    title: 'Joining a running call',
+    view: { ...base, stage: { kind: 'entering', call: 'c7', room: '' } },
+  },
   {
     id: 'call-connecting',
     title: 'Connecting',
@@ -401,6 +521,66 @@ export const states: GalleryState[] = [
   { id: 'call-camera-menu', title: 'Camera menu', view: pair(), steps: [{ click: '[data-testid=call-camera-menu]' }] },
   { id: 'call-figures', title: 'Quality figures', view: pair(), steps: [{ click: '[data-testid=tile-bob-quality]' }] },
   { id: 'call-group', title: 'Group', view: planning },
+  {
+    id: 'call-notices',
+    title: 'Notices',
+    view: planning,
+    events: [
+      { event: 'onUserReject', userId: 'hana' },
+      { event: 'onUserLineBusy', userId: 'ivo' },
+      { event: 'onUserLineBusy', userId: 'jana' },
+      { event: 'onUserNoResponse', userId: 'kim' },
+      { event: 'onUserLeave', userId: 'lea' },
+    ],
+  },
+  {
+    id: 'call-add-people',
+    title: 'Add people',
+    view: planning,
+    refuse: { inviteUser: { code: -1202, message: 'Nobody with the id zoe has ever signed in here' } },
+    steps: [
+      { click: '[data-testid=call-add-people]' },
+      { type: '[data-testid=add-people-user]', text: 'hana' },
+      { click: '[data-testid=add-people-user-add]' },
+      { type: '[data-testid=add-people-user]', text: 'zoe' },
+      { click: '[data-testid=add-people-submit]' },
+    ],
+  },
+  {
+    id: 'call-nine',
+    title: 'Nine people',
+    view: {
+      ...base,
+      devices: camera,
+      stage: live([
+        me,
+        ...['bob', 'chiara', 'daniel', 'emi', 'farid', 'grace', 'hana', 'ivo'].map((user, index) =>
+          person(user, { picture: index % 3 === 2 ? null : 7 + index }),
+        ),
+      ]),
+    },
+  },
+  {
+    id: 'call-expired',
+    title: 'Ticket expired in a call',
+    view: { ...pair(), session: { kind: 'ticketExpired', user: ME } },
+  },
+  {
+    id: 'call-renew',
+    title: 'A new ticket in a call',
+    view: { ...pair(), session: { kind: 'ticketExpired', user: ME } },
+    refuse: { renewTicket: { code: -70009, message: 'This ticket is damaged' } },
+    steps: [
+      { click: '[data-testid=banner-expired-renew]' },
+      { type: '[data-testid=renew-ticket]', text: 'eJw' },
+      { click: '[data-testid=renew-submit]' },
+    ],
+  },
+  {
+    id: 'call-kicked',
+    title: 'Kicked offline in a call',
+    view: { ...pair(), session: { kind: 'kickedOffline', user: ME } },
+  },
   {
     id: 'room-alone',
     title: 'Alone in a room',

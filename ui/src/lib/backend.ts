@@ -1,7 +1,7 @@
 /** The only module that talks to Tauri. Screens, gallery and tests know the interface alone. */
 
 import { commands, events } from '../bindings';
-import type { LevelsChanged, View } from '../bindings';
+import type { EngineEvent, LevelsChanged, View } from '../bindings';
 
 export type Commands = typeof commands;
 
@@ -12,10 +12,13 @@ export interface Backend {
   onView(show: (view: View) => void): Promise<() => void>;
   /** Calls back 10 times a second while in a call. */
   onLevels(show: (levels: LevelsChanged) => void): Promise<() => void>;
+  /** Calls back with every event of the engine. */
+  onEvent(show: (event: EngineEvent) => void): Promise<() => void>;
 }
 
 export const tauri: Backend = {
   commands,
   onView: (show) => events.viewChanged.listen((event) => show(event.payload)),
   onLevels: (show) => events.levelsChanged.listen((event) => show(event.payload)),
+  onEvent: (show) => events.engineEvent.listen((event) => show(event.payload)),
 };

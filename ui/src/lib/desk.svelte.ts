@@ -1,9 +1,11 @@
 /** What the screens share: the view as the engine last gave it, and the road for requests. It decides nothing. */
 
 import { getContext, setContext } from 'svelte';
-import type { FiguresView, Refusal, View } from '../bindings';
+import type { EngineEvent, FiguresView, Refusal, View } from '../bindings';
 import type { Backend } from './backend';
+import { Events, type EventName, type Handler } from './events';
 import { Meters } from './meters';
+import { Notices } from './notices.svelte';
 import type { Screen } from './video/screen';
 
 type Outcome<T> = { status: 'ok'; data: T } | { status: 'error'; error: Refusal };
@@ -11,6 +13,8 @@ type Outcome<T> = { status: 'ok'; data: T } | { status: 'error'; error: Refusal 
 const KEY = Symbol('desk');
 /** The figures behind a quality badge are read by people: more often than this only flickers. */
 const FIGURES_INTERVAL_MS = 1000;
+/** Lines that the event console looks back. */
+const LOG_LENGTH = 500;
 
 export class Desk {
   /** Absent until the app has answered once. */
@@ -23,7 +27,13 @@ export class Desk {
   figures = $state.raw<Record<string, FiguresView | undefined>>({});
   settingsOpen = $state(false);
   inviteOpen = $state(false);
+  renewOpen = $state(false);
+  consoleOpen = $state(false);
+  /** The last events of the engine, the oldest first. */
+  log = $state.raw<EngineEvent[]>([]);
 
+  readonly events = new Events();
+  readonly notices = new Notices();
   readonly meters = new Meters();
   #wishedMicrophone = $state.raw<boolean | null>(null);
   #wishedCamera = $state.raw<boolean | null>(null);
@@ -50,7 +60,24 @@ export class Desk {
     return session && session.kind !== 'signedOut' ? session.user : '';
   }
 
+  /** What somebody is called: as they say it, else by their id. */
+  name(user: string): string {
+    return this.view?.book.profiles[user]?.nickname || user;
+  }
+
+  /** Calls `handler` with each event of the engine of that name. Returns the function that ends it. */
+  on<Name extends EventName>(name: Name, handler: Handler<Name>): () => void {
+    return this.events.on(name, handler);
+  }
+
   async start(): Promise<void> {
+    this.#stops.push(this.notices.follow(this.events));
+    this.#stops.push(
+      await this.backend.onEvent((event) => {
+        this.log = [...this.log.slice(1 - LOG_LENGTH), event];
+        this.events.emit(event);
+      }),
+    );
     this.#stops.push(await this.backend.onView((view) => this.#take(view)));
     this.#stops.push(
       await this.backend.onLevels((levels) => {
@@ -70,8 +97,9 @@ export class Desk {
     const before = this.view?.stage.kind;
     this.view = view;
     if (before === view.stage.kind) return;
-    // What was refused belongs to the screen that asked.
+    // What was refused belongs to the screen that asked, and what happened in a call to that call.
     this.refusal = null;
+    if (view.stage.kind !== 'live') this.notices.clear();
     if (view.stage.kind === 'incoming') {
       this.settingsOpen = false;
       this.inviteOpen = false;
@@ -113,7 +141,8 @@ export class Desk {
   /** Takes back or ends the call, or leaves the room. */
   async leave(): Promise<void> {
     const stage = this.view?.stage;
-    const inRoomOnly = stage?.kind === 'entering' || (stage?.kind === 'live' && stage.live.call === null);
+    const inRoomOnly =
+      (stage?.kind === 'entering' && stage.call === null) || (stage?.kind === 'live' && stage.live.call === null);
     await this.ask('leave', inRoomOnly ? this.backend.commands.exitRoom() : this.backend.commands.hangup());
   }
 }

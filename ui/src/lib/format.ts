@@ -38,6 +38,12 @@ export function loss(perMille: number): string {
   return `${percent === 0 || percent >= 10 ? Math.round(percent) : percent.toFixed(1)} %`;
 }
 
+/** `bob`, `bob and chiara`, `bob, chiara and daniel`: everybody. */
+export function list(users: readonly string[]): string {
+  const last = users[users.length - 1] ?? '';
+  return users.length <= 1 ? last : `${users.slice(0, -1).join(', ')} and ${last}`;
+}
+
 /** `bob`, `bob and chiara`, `bob, chiara and 2 others`. */
 export function names(users: readonly string[]): string {
   const [first = '', second] = users;

@@ -1,14 +1,6 @@
 /** The sentences of the product: plain, short, blaming nobody. */
 
-import type {
-  DeviceKindView,
-  EndedView,
-  EndReasonView,
-  LeaveView,
-  PersonView,
-  QualityView,
-  Refusal,
-} from '../bindings';
+import type { DeviceKindView, EndedView, LeaveView, PersonView, QualityView, QuietView, Refusal } from '../bindings';
 import { duration, names } from './format';
 
 export const DEVICES_OFF = 'Camera and microphone are off.';
@@ -31,6 +23,13 @@ export const DEVICE_WORDS: Record<DeviceKindView, string> = {
   camera: 'Camera',
 };
 
+/** What an incoming call does here. */
+export const QUIET_WORDS: Record<QuietView, { name: string; hint: string }> = {
+  off: { name: 'Ring', hint: 'Sound, and to the front' },
+  mute: { name: 'Mute', hint: 'To the front, no sound' },
+  doNotDisturb: { name: 'Do not disturb', hint: 'A bar in the window' },
+};
+
 export const LEAVE_WORDS: Record<LeaveView, string> = {
   left: 'Left',
   timedOut: 'Connection lost',
@@ -46,13 +45,13 @@ export interface EndedWords {
   code: number | null;
 }
 
-/** Why it is over, as one headline and one sentence. `me` is the signed-in user. */
-export function ended(view: EndedView, me: string): EndedWords {
+/** Why it is over, as one headline and one sentence. `me` is the signed-in user, `name` says what people are called. */
+export function ended(view: EndedView, me: string, name = (user: string) => user): EndedWords {
   switch (view.kind) {
     case 'call': {
       const began = view.seconds !== null;
       const text = began ? `The call lasted ${duration(view.seconds ?? 0)}.` : '';
-      return { headline: callHeadline(view.reason, view.by, view.with, me, began), text, tone: 'quiet', code: null };
+      return { headline: callHeadline(view, me, began, name), text, tone: 'quiet', code: null };
     }
     case 'room': {
       const after = `after ${duration(view.seconds)}`;
@@ -86,9 +85,14 @@ export function ended(view: EndedView, me: string): EndedWords {
   }
 }
 
-function callHeadline(reason: EndReasonView, by: string, others: string[], me: string, began: boolean): string {
-  const other = names(others);
-  const who = by === me || by === '' ? other : by;
+function callHeadline(
+  { reason, by, with: others }: Extract<EndedView, { kind: 'call' }>,
+  me: string,
+  began: boolean,
+  name: (user: string) => string,
+): string {
+  const other = names(others.map(name));
+  const who = by === me || by === '' ? other : name(by);
   switch (reason) {
     case 'hangup':
       return by === me || !began ? 'Call ended' : `${who} hung up`;
@@ -107,7 +111,7 @@ function callHeadline(reason: EndReasonView, by: string, others: string[], me: s
     case 'otherDeviceReject':
       return 'Declined on another device';
     case 'endByServer':
-      return by === me || by === '' ? 'The server ended the call' : `${by} was removed from the call`;
+      return by === me || by === '' ? 'The server ended the call' : `${who} was removed from the call`;
     case 'unknown':
       return 'Call ended';
   }

@@ -169,7 +169,7 @@ impl Switchboard {
                 let room = self.calls.get(&call_id).map(|call| call.room().clone());
                 let joined = self.on_call(asker, &call_id, now, |call| call.handle_join(user, device, now));
                 if let (true, Some(room)) = (joined, room) {
-                    self.put_out.remove(&(room, user.clone()));
+                    self.forgive(&(room, user.clone()));
                 }
             }
             Request::Call(_)
@@ -271,7 +271,7 @@ impl Switchboard {
             id = self.ids.call();
         }
         let call = Call::place(id.clone(), room.clone(), (user.clone(), device.clone()), wish, &busy, now);
-        self.put_out.remove(&(room.clone(), user.clone()));
+        self.forgive(&(room.clone(), user.clone()));
         self.mark_call(&id);
         let (call_id, ring_until) = (Some(id), call.ring_until());
         let reply = Reply { call_id, room_id: Some(room), ring_until, ..Reply::default() };
@@ -335,7 +335,7 @@ impl Switchboard {
         if !privileges.allow(Privileges::ENTER) {
             return Err(Code::NoEnterPrivilege.into());
         }
-        self.put_out.remove(&membership);
+        self.forgive(&membership);
         self.guests.insert(membership, privileges);
         if privileges.allow(Privileges::CREATE) {
             self.outputs.push_back(Output::OpenRoom(room.clone()));

@@ -133,8 +133,18 @@ impl Switchboard {
 
     fn mark_put_out(&mut self, room: &RoomId, user: &UserId, reason: ExitReason) {
         while self.put_out.len() >= PUT_OUT_LIMIT {
-            self.put_out.pop_first();
+            let Some((oldest, _)) = self.put_out.pop_first() else { break };
+            self.dirty.put_out.insert(oldest);
         }
-        self.put_out.insert((room.clone(), user.clone()), reason);
+        let membership = (room.clone(), user.clone());
+        self.dirty.put_out.insert(membership.clone());
+        self.put_out.insert(membership, reason);
+    }
+
+    /// Somebody enters a room afresh: what happened to them there before counts no more.
+    pub(super) fn forgive(&mut self, membership: &(RoomId, UserId)) {
+        if self.put_out.remove(membership).is_some() {
+            self.dirty.put_out.insert(membership.clone());
+        }
     }
 }

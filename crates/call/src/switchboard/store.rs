@@ -2,7 +2,7 @@
 
 use super::{Account, DeviceSession, Switchboard};
 use crate::call::{Call, CallLog};
-use protocol::{CallId, UnixMillis, UserId};
+use protocol::{CallId, ExitReason, RoomId, UnixMillis, UserId};
 use std::collections::BTreeSet;
 
 /// What has changed since the last [`Switchboard::take_changes`].
@@ -14,6 +14,8 @@ pub(super) struct Dirty {
     pub(super) logs: Vec<CallLog>,
     /// Whose record of which call is deleted.
     pub(super) forgotten: BTreeSet<(UserId, CallId)>,
+    /// Who was put out of which room, or has freshly entered it since.
+    pub(super) put_out: BTreeSet<(RoomId, UserId)>,
 }
 
 /// One row to write. All rows of one [`Switchboard::take_changes`] belong into one transaction.
@@ -29,6 +31,8 @@ pub enum Change {
     Log(Box<CallLog>),
     /// Somebody has deleted their record of a call.
     Forget(UserId, CallId),
+    /// Why somebody was put out of a room (named as on the LiveKit wire), or that they have freshly entered it since.
+    PutOut(String, UserId, Option<ExitReason>),
 }
 
 /// Everything that a store gives back after a restart.
@@ -40,6 +44,8 @@ pub struct Stored {
     pub sessions: Vec<DeviceSession>,
     /// Everyone who has ever signed in.
     pub users: Vec<(UserId, Account)>,
+    /// Who was put out of a room and has not freshly entered it since.
+    pub put_out: Vec<(RoomId, UserId, ExitReason)>,
 }
 
 impl Switchboard {
@@ -60,12 +66,17 @@ impl Switchboard {
         });
         let logs = dirty.logs.into_iter().map(|log| Change::Log(Box::new(log)));
         let forgotten = dirty.forgotten.into_iter().map(|(user, call)| Change::Forget(user, call));
-        calls.chain(sessions).chain(users).chain(logs).chain(forgotten).collect()
+        let put_out = dirty.put_out.into_iter().map(|membership| {
+            let reason = self.put_out.get(&membership).copied();
+            Change::PutOut(membership.0.wire_name(), membership.1, reason)
+        });
+        calls.chain(sessions).chain(users).chain(logs).chain(forgotten).chain(put_out).collect()
     }
 
     /// Goes on with what was stored. Every socket is lost and every room empty until shown otherwise.
     pub fn restore(&mut self, stored: Stored, now: UnixMillis) {
         self.accounts.extend(stored.users);
+        self.put_out.extend(stored.put_out.into_iter().map(|(room, user, reason)| ((room, user), reason)));
         for mut session in stored.sessions {
             session.conn = None;
             session.offline_since = session.offline_since.or(Some(now));

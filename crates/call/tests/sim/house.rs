@@ -24,6 +24,11 @@ impl World {
                     let account: Account = serde_json::from_str(row).unwrap();
                     stored.users.push((UserId::new(key.clone()).unwrap(), account));
                 }
+                5 => {
+                    let (user, room) = key.split_once(' ').unwrap();
+                    let room = RoomId::from_wire_name(room).unwrap();
+                    stored.put_out.push((room, UserId::new(user).unwrap(), serde_json::from_str(row).unwrap()));
+                }
                 _ => {}
             }
         }
@@ -70,6 +75,7 @@ impl World {
                 ((3, log.call_id.as_str().to_owned()), Some(text(&*log)))
             }
             Change::Forget(user, call) => ((4, format!("{user} {call}")), Some(String::new())),
+            Change::PutOut(room, user, reason) => ((5, format!("{user} {room}")), reason.map(|reason| text(&reason))),
         };
         match row {
             Some(row) => self.rows.insert(key, row),

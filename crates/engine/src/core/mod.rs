@@ -14,7 +14,9 @@ mod pulse;
 mod rooms;
 mod view;
 
-use crate::api::{Answer, Ended, Intent, Levels, Refusal, Reported, Session, Snapshot};
+use crate::api::{
+    Answer, Ended, Intent, Levels, Refusal, Reported, Session, Snapshot, VideoEncoderParams, VideoRenderParams,
+};
 use crate::call_socket::{CallSocket, SocketInput};
 use crate::engine::{EngineConfig, Pictures, Request};
 use crate::incoming::IncomingEvent;
@@ -72,6 +74,8 @@ pub(crate) struct Core {
     choices: Choices,
     microphone_wanted: bool,
     camera_wanted: bool,
+    /// How people's pictures are to be shown, where somebody has said it.
+    renders: BTreeMap<UserId, VideoRenderParams>,
     session: Session,
     signed_in: Option<SignedIn>,
     waiting: BTreeMap<RequestId, Waiting>,
@@ -167,11 +171,13 @@ pub(crate) async fn run(
             speaker: config.speaker.clone(),
             camera: config.camera.clone(),
             processing: config.processing,
+            encoder: VideoEncoderParams::default(),
         },
         config,
         began: (Instant::now(), SystemTime::now()),
         microphone_wanted: true,
         camera_wanted: true,
+        renders: BTreeMap::new(),
         session: Session::SignedOut { refused: None },
         signed_in: None,
         waiting: BTreeMap::new(),
@@ -300,6 +306,15 @@ impl Core {
             Intent::SelectMicrophone(choice) => self.select(DeviceKind::Microphone, choice, reply),
             Intent::SelectSpeaker(choice) => self.select(DeviceKind::Speaker, choice, reply),
             Intent::SelectCamera(choice) => self.select(DeviceKind::Camera, choice, reply),
+            Intent::VideoEncoderParams(params) => {
+                self.choices.encoder = params;
+                self.reopen_camera().await;
+                let _ = reply.send(Ok(Answer::Done));
+            }
+            Intent::VideoRenderParams { user, params } => {
+                self.renders.insert(user, params);
+                let _ = reply.send(Ok(Answer::Done));
+            }
             Intent::DismissEnded => {
                 self.ended = None;
                 let _ = reply.send(Ok(Answer::Done));

@@ -471,6 +471,14 @@ impl Core {
         self.studio.open_camera(&self.choices, &label, id, sending);
     }
 
+    /// An open camera begins anew: what it sends has another format.
+    pub(super) async fn reopen_camera(&mut self) {
+        if self.studio.camera_is_open() {
+            self.studio.close_camera().await;
+            self.open_camera();
+        }
+    }
+
     fn own_user(&self) -> Option<&UserId> {
         let signed_in = self.signed_in.as_ref().map(|signed_in| signed_in.calls.user());
         self.membership.as_ref().map(|membership| &membership.me).or(signed_in)

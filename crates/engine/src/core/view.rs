@@ -2,11 +2,14 @@
 
 use super::Core;
 use super::membership::{Membership, Remote, What};
-use crate::api::{CallBook, DeviceTrouble, Devices, Link, Live, Person, Presence, Refusal, Snapshot, Stage};
+use crate::api::{
+    CallBook, DeviceTrouble, Devices, Link, Live, Person, Presence, Refusal, Snapshot, Stage, VideoRenderParams,
+};
 use call::session::{CallState, Live as LiveCall};
 use media::{DeviceKind, DeviceState};
 use protocol::{CallMediaType, CallRole, NetworkQuality, UserId};
 use room::client;
+use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 
 impl Core {
@@ -86,7 +89,7 @@ impl Core {
         let mut people = vec![self.me(membership)];
         for peer in &live.peers {
             let remote = membership.and_then(|membership| membership.remotes.get(&peer.user));
-            let mut person = other(&peer.user, remote);
+            let mut person = other(&peer.user, remote, &self.renders);
             if let Some(until) = peer.rings_until {
                 person.presence = Presence::Ringing { until: Some(self.wall(until)) };
             }
@@ -95,7 +98,7 @@ impl Core {
         // Guests of the room, and those who have just left the call.
         for (user, remote) in membership.iter().flat_map(|membership| &membership.remotes) {
             if !live.peers.iter().any(|peer| peer.user == *user) {
-                people.push(other(user, Some(remote)));
+                people.push(other(user, Some(remote), &self.renders));
             }
         }
         Live {
@@ -112,7 +115,7 @@ impl Core {
 
     fn live_room(&self, membership: &Membership) -> Live {
         let mut people = vec![self.me(Some(membership))];
-        people.extend(membership.remotes.iter().map(|(user, remote)| other(user, Some(remote))));
+        people.extend(membership.remotes.iter().map(|(user, remote)| other(user, Some(remote), &self.renders)));
         Live {
             call: None,
             room: membership.room_name.clone(),
@@ -135,6 +138,7 @@ impl Core {
             microphone: self.microphone_wanted && self.studio.microphone_is_open(),
             picture: self.studio.preview(),
             quality: membership.map_or(NetworkQuality::Unknown, |membership| membership.local_quality),
+            render: user.and_then(|user| self.renders.get(user)).copied().unwrap_or_default(),
         }
     }
 
@@ -152,6 +156,7 @@ impl Core {
             microphone: self.choices.microphone.clone(),
             speaker: self.choices.speaker.clone(),
             camera: self.choices.camera.clone(),
+            encoder: self.choices.encoder,
             microphone_on: self.microphone_wanted && self.studio.microphone_is_open(),
             camera_on: self.studio.camera_is_open(),
             camera_is_synthetic: self.device_states.get(&DeviceKind::Camera).is_some_and(stand_in),
@@ -175,7 +180,7 @@ fn link(membership: &Membership) -> Link {
     }
 }
 
-fn other(user: &UserId, remote: Option<&Remote>) -> Person {
+fn other(user: &UserId, remote: Option<&Remote>, renders: &BTreeMap<UserId, VideoRenderParams>) -> Person {
     let picture = remote
         .filter(|remote| remote.picture)
         .and_then(|remote| remote.streams.iter().rev().find_map(|stream| stream.picture));
@@ -186,5 +191,6 @@ fn other(user: &UserId, remote: Option<&Remote>) -> Person {
         microphone: remote.is_some_and(|remote| remote.voice),
         picture,
         quality: remote.and_then(|remote| remote.quality).unwrap_or(NetworkQuality::Unknown),
+        render: renders.get(user).copied().unwrap_or_default(),
     }
 }

@@ -1,6 +1,6 @@
 //! Camera to H.264 on two threads: one takes pictures, one encodes the newest.
 
-use super::convert::{black, fit, scale};
+use super::convert::{black, fit, scale, upright};
 use super::encoder::{Encoder, EncoderConfig};
 use super::format::{FORMATS, Format, Ladder};
 use super::source::{Opened, Wanted, has_camera, open};
@@ -291,7 +291,9 @@ impl SourceLife {
         }
         self.next_due = (self.next_due + interval).max(now);
         self.shared.captured.fetch_add(1, Ordering::Relaxed);
-        let (width, height) = fit((picture.width, picture.height), (self.format.width, self.format.height));
+        let limit = (self.format.width, self.format.height);
+        let picture = if limit.0 < limit.1 { upright(&picture, limit) } else { picture };
+        let (width, height) = fit((picture.width, picture.height), limit);
         let picture = scale(&picture, width, height);
         if self.shared.sending.load(Ordering::Acquire) {
             let older = lock(&self.shared.slot).replace(picture.clone());

@@ -101,6 +101,29 @@ pub fn fit(size: (u32, u32), limit: (u32, u32)) -> (u32, u32) {
     (even(width, limit.0), even(height, limit.1))
 }
 
+/// The middle of a picture that lies, cut to the upright `shape` at its full height. Others stay as they are.
+pub fn upright(picture: &I420, shape: (u32, u32)) -> I420 {
+    let wanted = u64::from(picture.height) * u64::from(shape.0) / u64::from(shape.1.max(1));
+    let width = u32::try_from(wanted).unwrap_or(u32::MAX).max(2) & !1;
+    if width >= picture.width || !picture.is_whole() {
+        return picture.clone();
+    }
+    // Even, so that the colours stay where they are.
+    let left = ((picture.width - width) / 2) & !1;
+    let (y, u, v) = picture.planes();
+    let mut data = Vec::with_capacity(I420::size(width, picture.height));
+    for (plane, stride, from, count) in [
+        (y, picture.width as usize, left as usize, width as usize),
+        (u, picture.chroma_width(), left as usize / 2, width as usize / 2),
+        (v, picture.chroma_width(), left as usize / 2, width as usize / 2),
+    ] {
+        for row in plane.chunks_exact(stride) {
+            data.extend_from_slice(&row[from..from + count]);
+        }
+    }
+    I420 { width, height: picture.height, data: data.into(), timestamp: picture.timestamp }
+}
+
 /// Scales to exactly this size. A picture that is not whole becomes black.
 pub fn scale(picture: &I420, width: u32, height: u32) -> I420 {
     if (picture.width, picture.height) == (width, height) && picture.is_whole() {
@@ -145,6 +168,21 @@ mod tests {
         assert_eq!(fit((320, 240), (640, 360)), (320, 240));
         assert_eq!(fit((1079, 1919), (640, 360)), (202, 360));
         assert_eq!(fit((0, 0), (640, 360)), (2, 2));
+    }
+
+    #[test]
+    fn the_middle_of_a_picture_that_lies_stands_upright() {
+        let (width, height) = (32u32, 18u32);
+        let luma = (0..height).flat_map(|_| (0..width).map(|x| x as u8));
+        let chroma = |base: u8| (0..height / 2).flat_map(move |_| (0..width / 2).map(move |x| base + x as u8));
+        let data: Vec<u8> = luma.chain(chroma(100)).chain(chroma(200)).collect();
+        let lying = I420 { width, height, data: data.into(), timestamp: Duration::ZERO };
+        let standing = upright(&lying, (360, 640));
+        assert_eq!((standing.width, standing.height), (10, 18));
+        assert!(standing.is_whole());
+        let (y, u, v) = standing.planes();
+        assert_eq!((y[0], y[9], u[0], v[4]), (10, 19, 105, 209));
+        assert_eq!(upright(&standing, (360, 640)), standing, "it stands already");
     }
 
     #[test]

@@ -25,6 +25,17 @@ pub const FORMATS: [Format; 3] = [
     Format { width: 1280, height: 720, fps: 30, bitrate: 1_500_000 },
 ];
 
+/// TRTC's resolution 114: only where the person wishes it.
+pub const FULL_HD: Format = Format { width: 1920, height: 1080, fps: 30, bitrate: 2_500_000 };
+
+impl Format {
+    /// The same turned upright.
+    #[must_use]
+    pub fn upright(self) -> Self {
+        Self { width: self.height, height: self.width, ..self }
+    }
+}
+
 /// Share of the time between two pictures that encoding may take after a rise. Higher leaves too little for conversion,
 /// the preview and everybody else on the machine; lower never rises where it would do no harm.
 const RISE_SHARE: f64 = 0.3;

@@ -20,7 +20,7 @@ pub use convert::{black, fit, scale};
 pub use decoder::{DecodeError, Decoder};
 pub use depacketizer::{Depacketizer, DepacketizerConfig, DepacketizerStats, PacketError};
 pub use encoder::{EncodeError, Encoder, EncoderConfig};
-pub use format::{FORMATS, Format};
+pub use format::{FORMATS, FULL_HD, Format};
 pub use packetizer::{Packet, Packetizer};
 pub use pattern::Pattern;
 pub use sinks::{CountingSink, DecodingSink, SinkCounts};

@@ -232,6 +232,7 @@ fn key(change: &Change) -> (u8, &str, &str) {
         Change::User(user, _) => (2, user.as_str(), ""),
         Change::Log(log) => (3, log.call_id.as_str(), ""),
         Change::Forget(user, call) => (4, user.as_str(), call.as_str()),
+        Change::PutOut(room, user, _) => (5, room, user.as_str()),
     }
 }
 

@@ -6,10 +6,12 @@
 
 mod call;
 mod going;
+mod group;
 mod pictures;
 mod put_out;
 mod reconnecting;
 mod rooms;
+mod signed_in;
 mod signing_in;
 mod unanswered;
 
