@@ -263,6 +263,12 @@ impl CallSession {
         }
     }
 
+    /// The ticket ran out, and no new one was taken since. The connection lasts a while longer.
+    #[must_use]
+    pub fn ticket_has_expired(&self) -> bool {
+        self.expiry_told
+    }
+
     fn report_expiry(&mut self) {
         if !std::mem::replace(&mut self.expiry_told, true) {
             self.report(Event::OnUserSigExpired);

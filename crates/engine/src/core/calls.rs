@@ -161,7 +161,8 @@ impl Core {
                 if let Some(reply) = signed_in.waiting.take() {
                     let _ = reply.send(Ok(Answer::Done));
                 }
-                self.session = Session::Online { user };
+                let expired = signed_in.calls.ticket_has_expired();
+                self.session = if expired { Session::TicketExpired { user } } else { Session::Online { user } };
             }
             Link::Down | Link::Greeting if signed_in.welcomed => self.session = Session::Offline { user },
             Link::Down | Link::Greeting => self.session = Session::SigningIn { user },
