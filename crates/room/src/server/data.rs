@@ -40,7 +40,7 @@ impl Room {
             return;
         }
         let Ok(mut packet) = proto::DataPacket::decode(packet) else { return };
-        if stamp(&mut packet, &member.joining.identity, &member.sid) {
+        if stamp(&mut packet, reliable, &member.joining.identity, &member.sid) {
             self.deliver(Some(id), reliable, &packet);
         }
     }
@@ -67,9 +67,12 @@ impl Room {
     }
 }
 
-/// Writes the true sender into a packet. False for kinds that members may not send.
+/// Writes the true sender and the true channel into a packet, which clients tell from it and not all write. False for kinds
+/// that members may not send.
 #[allow(deprecated)]
-fn stamp(packet: &mut proto::DataPacket, identity: &str, sid: &str) -> bool {
+fn stamp(packet: &mut proto::DataPacket, reliable: bool, identity: &str, sid: &str) -> bool {
+    let kind = if reliable { proto::data_packet::Kind::Reliable } else { proto::data_packet::Kind::Lossy };
+    packet.kind = kind.into();
     packet.participant_identity = identity.into();
     packet.participant_sid = sid.into();
     match &mut packet.value {

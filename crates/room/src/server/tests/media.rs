@@ -232,6 +232,7 @@ fn data_is_stamped_with_its_true_sender_and_goes_where_it_is_addressed() {
     let (anna, boris, carla) = (world.join("anna"), world.join("boris"), world.join("carla"));
     let user = proto::UserPacket { payload: b"hello".to_vec(), ..Default::default() };
     let mut packet = proto::DataPacket {
+        kind: proto::data_packet::Kind::Lossy.into(),
         participant_identity: "carla".into(),
         sequence: 9,
         value: Some(proto::data_packet::Value::User(user)),
@@ -247,5 +248,6 @@ fn data_is_stamped_with_its_true_sender_and_goes_where_it_is_addressed() {
     assert_eq!((to.as_slice(), *reliable), ([boris, carla].as_slice(), true));
     let stamped = proto::DataPacket::decode(bytes.as_slice()).expect("encoded");
     assert_eq!((stamped.participant_identity.as_str(), stamped.sequence), ("anna", 9));
+    assert_eq!(stamped.kind(), proto::data_packet::Kind::Reliable, "the channel that it came on");
     assert_eq!(world.data[1].0, [carla]);
 }
