@@ -52,8 +52,8 @@ pub(super) struct Connection {
     pub wakes_at: Instant,
     /// Where each incoming stream belongs.
     sources: HashMap<Ssrc, (Mid, Option<Rid>)>,
-    /// Which track each of our sending sections was last answered with.
-    carried: BTreeMap<Slot, TrackId>,
+    /// Which track each of our sending sections was last answered with, if any.
+    carried: BTreeMap<Slot, Option<TrackId>>,
     pub(super) reliable: Option<ChannelId>,
     pub(super) lossy: Option<ChannelId>,
     outbox: VecDeque<Vec<u8>>,
@@ -150,16 +150,22 @@ impl Connection {
         offer: &proto::SessionDescription,
         plans: &BTreeMap<Slot, SectionPlan>,
     ) -> Result<proto::SessionDescription, RtcError> {
-        // A slot that gets another track gets another SSRC: the old stream goes, `accept_offer` makes a new one.
+        // A slot that gets another track, or the same one again, gets another SSRC, since numbers start anew: the old
+        // stream goes, `accept_offer` makes a new one.
         for (slot, plan) in plans {
-            let Some(delivery) = &plan.delivers else { continue };
-            if self.carried.get(slot).is_some_and(|carried| *carried != delivery.track) {
+            let Some(delivery) = &plan.delivers else {
+                if let Some(carried) = self.carried.get_mut(slot) {
+                    *carried = None;
+                }
+                continue;
+            };
+            if self.carried.get(slot).is_some_and(|carried| *carried != Some(delivery.track)) {
                 let mut api = self.rtc.direct_api();
                 if let Some(ssrc) = api.stream_tx_by_mid(mid(slot), None).map(|stream| stream.ssrc()) {
                     api.remove_stream_tx(ssrc);
                 }
             }
-            self.carried.insert(slot.clone(), delivery.track);
+            self.carried.insert(slot.clone(), Some(delivery.track));
         }
         let parsed = SdpOffer::from_sdp_string(&sdp::let_us_start(&offer.sdp))
             .map_err(|error| RtcError::RemoteSdp(error.to_string()))?;
