@@ -123,6 +123,21 @@ impl Room {
         self.signal(id, Message::Join(join));
     }
 
+    /// Who left while a member may not have heard it. Clients go by identity: where that is in again, it is told only of
+    /// those of whom nothing can have been told before, or its new membership would be taken for gone.
+    fn missed_departures(&self, id: MemberId) -> Vec<proto::ParticipantInfo> {
+        let Some(member) = self.members.get(&id) else { return Vec::new() };
+        let closed = match member.signal {
+            Signal::Closed { since } => Some(since),
+            Signal::Open => None,
+        };
+        let is_missed = |(at, who): &&(Instant, proto::ParticipantInfo)| {
+            let is_other = who.identity != member.joining.identity;
+            is_other && (closed.is_some_and(|closed| *at >= closed) || self.member_of(&who.identity).is_none())
+        };
+        self.departed.since(member.last_signal).filter(is_missed).map(|(_, who)| who.clone()).collect()
+    }
+
     fn visible_others(&self, id: MemberId) -> Vec<proto::ParticipantInfo> {
         let others = self.members.values().filter(|member| member.id != id && !member.is_hidden());
         others.filter_map(|member| self.member_info(member.id)).collect()
@@ -135,8 +150,12 @@ impl Room {
         self.members.values().find(matches).map(|member| member.id)
     }
 
-    /// A new signal socket for a member who was cut off: what it missed is told anew. False if there is none such.
+    /// A new signal socket for a member who was cut off: what it missed is told anew, of the others, of itself and of the
+    /// room. False if there is none such.
     pub fn handle_resume(&mut self, now: Instant, id: MemberId) -> bool {
+        let mut participants = self.missed_departures(id);
+        participants.extend(self.member_info(id));
+        participants.extend(self.visible_others(id));
         let Some(member) = self.members.get_mut(&id) else { return false };
         member.signal = Signal::Open;
         member.last_signal = now;
@@ -144,8 +163,9 @@ impl Room {
         let has_new_grants = member.has_new_grants;
         let reconnect = proto::ReconnectResponse { server_info: Some(server_info()), ..Default::default() };
         self.signal(id, Message::Reconnect(reconnect));
-        let participants = self.visible_others(id);
         self.signal(id, Message::Update(proto::ParticipantUpdate { participants }));
+        let room = self.info();
+        self.signal(id, Message::RoomUpdate(proto::RoomUpdate { room: Some(room) }));
         if has_new_grants {
             self.grants_changed(id);
         }
@@ -249,6 +269,7 @@ impl Room {
         who.disconnect_reason = reason.into();
         who.version += 1;
         if !member.is_hidden() {
+            self.departed.note(now, self.config.member_timeout, &who);
             let participants = vec![proto::ParticipantInfo { tracks: Vec::new(), ..(*who).clone() }];
             let update = || Message::Update(proto::ParticipantUpdate { participants: participants.clone() });
             self.broadcast(None, update);

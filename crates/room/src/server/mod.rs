@@ -8,6 +8,7 @@
 mod act;
 mod block;
 mod data;
+mod departed;
 pub mod forward;
 mod happening;
 pub mod ids;
@@ -206,6 +207,7 @@ pub struct Room {
     tracks: BTreeMap<TrackId, Track>,
     speakers: Speakers,
     nonces: data::Nonces,
+    departed: departed::Departed,
     quality_due: Instant,
     /// How many are in or publish is not what everybody was told last.
     has_new_counts: bool,
@@ -234,6 +236,7 @@ impl Room {
             tracks: BTreeMap::new(),
             speakers: Speakers::default(),
             nonces: data::Nonces::default(),
+            departed: departed::Departed::default(),
             quality_due: now + quality::QUALITY_INTERVAL,
             has_new_counts: false,
             outputs: VecDeque::new(),

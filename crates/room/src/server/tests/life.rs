@@ -122,6 +122,61 @@ fn a_resume_in_time_keeps_the_membership_and_tells_what_was_missed() {
 }
 
 #[test]
+fn a_resume_tells_who_left_and_what_became_of_oneself_and_of_the_room() {
+    let mut world = World::new(9);
+    let (boris, clara) = (world.join("boris"), world.join("clara"));
+    world.pass(SECOND);
+    world.room.handle_signal_closed(world.now, boris);
+    world.ask(clara, Asked::Leave(proto::LeaveRequest::default()));
+    world.room.handle_act(world.now, Act::SetMetadata("theme".into())).expect("small");
+    let update = proto::UpdateParticipantRequest { identity: "boris".into(), name: "Bo".into(), ..Default::default() };
+    world.room.handle_act(world.now, Act::Update(Box::new(update))).expect("there");
+    world.drain();
+    world.forget();
+    world.room.handle_resume(world.now, boris);
+    world.drain();
+    let gone = world.view(boris, "clara").expect("told");
+    assert_eq!((gone.state(), gone.disconnect_reason()), (State::Disconnected, DisconnectReason::ClientInitiated));
+    assert_eq!(world.view(boris, "boris").map(|info| info.name).as_deref(), Some("Bo"));
+    let theme = world.told(boris).iter().find_map(|message| match message {
+        Message::RoomUpdate(update) => update.room.as_ref().map(|room| room.metadata.as_str()),
+        _ => None,
+    });
+    assert_eq!(theme, Some("theme"));
+    world.forget();
+    world.pass(SECOND);
+    world.room.handle_signal_seen(world.now, boris);
+    world.room.handle_resume(world.now, boris);
+    world.drain();
+    assert!(world.view(boris, "clara").is_none(), "what was heard is not told again");
+}
+
+#[test]
+fn a_resume_takes_nobody_for_gone_who_is_in_again() {
+    let mut world = World::new(10);
+    let (boris, old) = (world.join("boris"), world.join("clara"));
+    let gone = world.room.sid_of(old).expect("in").to_owned();
+    let departures = |world: &mut World| {
+        world.forget();
+        world.room.handle_resume(world.now, boris);
+        world.drain();
+        let Some(Message::Update(update)) = world.told(boris).get(1) else { panic!("everybody's state comes second") };
+        let gone = update.participants.iter().filter(|info| info.state() == State::Disconnected);
+        gone.map(|info| info.sid.clone()).collect::<Vec<_>>()
+    };
+    world.pass(SECOND);
+    // The server takes the socket for open: the new membership may have been told.
+    world.join("clara");
+    assert_eq!(departures(&mut world), Vec::<String>::new());
+    world.pass(SECOND);
+    let second = world.room.participants().into_iter().find(|info| info.identity == "clara").expect("in").sid;
+    assert_ne!(second, gone);
+    world.room.handle_signal_closed(world.now, boris);
+    world.join("clara");
+    assert_eq!(departures(&mut world), [second], "the one before it is known to have been missed");
+}
+
+#[test]
 fn a_hidden_member_is_told_and_not_told_of() {
     let mut world = World::new(8);
     let anna = world.join("anna");
