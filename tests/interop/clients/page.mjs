@@ -7,12 +7,25 @@ const say = (event, fields = {}) =>
 
 let room;
 
+// What measures a received track, by track, to end with it: an ended track would be reported as silence for ever.
+const measured = new Map();
+
+// While it is away, the client finds no signalling server: an outage of the length that a test needs, not of a delay.
+let isAway = false;
+window.WebSocket = class extends window.WebSocket {
+  constructor(url, protocols) {
+    if (isAway) say("unreached");
+    super(isAway ? "ws://127.0.0.1:1/" : url, protocols);
+  }
+};
+
 /** Draws what a video element shows and tells whether it is a picture and whether it moves. */
 function watch(element, by) {
   const canvas = new OffscreenCanvas(80, 45);
   const context = canvas.getContext("2d", { willReadFrequently: true });
-  let frames = 0, changed = 0, last, told = performance.now(), first = true;
+  let frames = 0, changed = 0, last, told = performance.now(), first = true, done = false;
   const onFrame = () => {
+    if (done) return;
     if (first) {
       first = false;
       say("first_picture", { by, width: element.videoWidth, height: element.videoHeight });
@@ -32,6 +45,10 @@ function watch(element, by) {
     element.requestVideoFrameCallback(onFrame);
   };
   element.requestVideoFrameCallback(onFrame);
+  return () => {
+    done = true;
+    element.remove();
+  };
 }
 
 /** Measures the sound of a track: level, and the strongest frequency. */
@@ -43,7 +60,7 @@ function listen(track, by) {
   const wave = new Float32Array(analyser.fftSize);
   const bins = new Float32Array(analyser.frequencyBinCount);
   let first = true;
-  setInterval(() => {
+  const timer = setInterval(() => {
     analyser.getFloatTimeDomainData(wave);
     analyser.getFloatFrequencyData(bins);
     const rms = Math.sqrt(wave.reduce((sum, value) => sum + value * value, 0) / wave.length) * 32768;
@@ -54,13 +71,14 @@ function listen(track, by) {
     }
     say("audio", { by, rms: Math.round(rms), hz: Math.round((strongest * 48_000) / analyser.fftSize) });
   }, 500);
+  return () => {
+    clearInterval(timer);
+    context.close();
+  };
 }
 
-let options;
-
-window.start = async ({ url, token, single, codec, again }) => {
-  options = { url, single };
-  room = new Room({ singlePeerConnection: single });
+/** Reports what is received, and of what kind and size it is. */
+function observeMedia() {
   room
     .on(RoomEvent.TrackSubscribed, (track, publication, participant) => {
       const by = participant.identity;
@@ -68,52 +86,135 @@ window.start = async ({ url, token, single, codec, again }) => {
       const element = track.attach();
       element.muted = track.kind === Track.Kind.Video;
       document.body.append(element);
-      if (track.kind === Track.Kind.Video) watch(element, by);
-      else listen(track, by);
+      measured.set(track, track.kind === Track.Kind.Video ? watch(element, by) : listen(track, by));
     })
-    .on(RoomEvent.TrackUnsubscribed, (track, publication, participant) => say("unsubscribed", { by: participant.identity }))
+    .on(RoomEvent.TrackUnsubscribed, (track, publication, participant) => {
+      measured.get(track)?.();
+      measured.delete(track);
+      track.detach();
+      say("unsubscribed", { by: participant.identity, kind: track.kind });
+    })
+    .on(RoomEvent.TrackPublished, ({ kind }, { identity }) => say("offered", { by: identity, kind }))
+    .on(RoomEvent.TrackUnpublished, ({ trackSid, kind }, { identity }) => say("unpublished", { by: identity, sid: trackSid, kind }))
+    .on(RoomEvent.LocalTrackUnpublished, ({ trackSid, kind }) => say("local_unpublished", { sid: trackSid, kind }))
     .on(RoomEvent.TrackMuted, (publication, participant) => say("muted", { by: participant.identity }))
     .on(RoomEvent.TrackUnmuted, (publication, participant) => say("unmuted", { by: participant.identity }))
-    .on(RoomEvent.ParticipantConnected, (participant) => say("joined", { by: participant.identity }))
-    .on(RoomEvent.ParticipantDisconnected, (participant) => say("left", { by: participant.identity }))
     .on(RoomEvent.ActiveSpeakersChanged, (speakers) => say("speakers", { who: speakers.map((one) => one.identity) }))
-    .on(RoomEvent.DataReceived, (data, participant, kind) => {
+    .on(RoomEvent.ConnectionQualityChanged, (quality, participant) => say("quality", { by: participant.identity, quality }));
+}
+
+/** Reports who is there, what they say of themselves, and how the room and the connection are. */
+function observePeople() {
+  room
+    .on(RoomEvent.ParticipantConnected, (participant) => say("joined", { by: participant.identity, metadata: participant.metadata }))
+    .on(RoomEvent.ParticipantDisconnected, (participant, reason) =>
+      say("left", { by: participant.identity, reason: DisconnectReason[reason] }))
+    .on(RoomEvent.DataReceived, (data, participant, kind, topic) => {
       const name = kind === DataPacket_Kind.RELIABLE ? "reliable" : "lossy";
-      say("data", { by: participant?.identity, kind: name, text: new TextDecoder().decode(data) });
+      say("data", { by: participant?.identity, kind: name, text: new TextDecoder().decode(data), topic });
     })
+    .on(RoomEvent.RoomMetadataChanged, (text) => say("room_metadata", { text }))
+    .on(RoomEvent.ParticipantMetadataChanged, (before, { identity, metadata }) => say("metadata", { by: identity, text: metadata }))
+    .on(RoomEvent.ParticipantNameChanged, (text, { identity }) => say("name", { by: identity, text }))
+    .on(RoomEvent.ParticipantAttributesChanged, (changed, { identity, attributes }) =>
+      say("attributes", { by: identity, changed, all: attributes }))
+    .on(RoomEvent.ParticipantPermissionsChanged, (before, { identity, permissions }) =>
+      say("permissions", { by: identity, publish: permissions.canPublish, subscribe: permissions.canSubscribe }))
+    .on(RoomEvent.SignalReconnecting, () => say("resuming"))
     .on(RoomEvent.Reconnecting, () => say("reconnecting"))
     .on(RoomEvent.Reconnected, () => say("reconnected"))
     .on(RoomEvent.Disconnected, (reason) => say("disconnected", { reason: DisconnectReason[reason] }));
+}
+
+let options;
+
+window.start = async ({ url, token, single, codec, again }) => {
+  options = { url, single };
+  room = new Room({ singlePeerConnection: single });
+  observeMedia();
+  observePeople();
   say("connecting", { again });
   await room.connect(url, token);
-  say("connected", { again, sid: room.localParticipant.sid });
+  // Where the server refuses one connection, the client silently takes two.
+  const connections = room.engine.pcManager.subscriber ? 2 : 1;
+  say("connected", { again, sid: room.localParticipant.sid, connections });
   if (codec !== "none") {
+    const isLarge = codec.endsWith("-simulcast");
+    const resolution = isLarge ? { width: 1280, height: 720, frameRate: 15 } : { width: 640, height: 360, frameRate: 15 };
     await room.localParticipant.setMicrophoneEnabled(true);
-    await room.localParticipant.setCameraEnabled(true, { resolution: { width: codec.endsWith("-simulcast") ? 1280 : 640, height: codec.endsWith("-simulcast") ? 720 : 360, frameRate: 15 } }, {
+    await room.localParticipant.setCameraEnabled(true, { resolution }, {
       videoCodec: codec.replace("-simulcast", ""),
-      simulcast: codec.endsWith("-simulcast"),
+      simulcast: isLarge,
       backupCodec: false,
     });
     say("published");
   }
 };
 
-window.command = async (verb, rest) => {
-  const me = room.localParticipant;
-  if (verb === "data" || verb === "lossy") {
-    await me.publishData(new TextEncoder().encode(rest), { reliable: verb === "data" });
-  } else if (verb === "mute" || verb === "unmute") {
-    await me.setMicrophoneEnabled(verb === "unmute");
-  } else if (verb === "cut") {
-    await room.simulateScenario("signal-reconnect");
-  } else if (verb === "quality") {
-    const quality = { low: VideoQuality.LOW, high: VideoQuality.HIGH }[rest];
-    for (const one of room.remoteParticipants.values())
-      for (const publication of one.videoTrackPublications.values()) publication.setVideoQuality(quality);
-  } else if (verb === "again") {
+/** A tone in place of the fake microphone, which only beeps now and then: it has a pitch, and silence means something. */
+async function takeTone(hz) {
+  const context = new AudioContext({ sampleRate: 48_000 });
+  const oscillator = new OscillatorNode(context, { frequency: hz });
+  const quieter = new GainNode(context, { gain: 0.3 });
+  const output = context.createMediaStreamDestination();
+  oscillator.connect(quieter).connect(output);
+  oscillator.start();
+  const microphone = room.localParticipant.getTrackPublication(Track.Source.Microphone);
+  await microphone.track.replaceTrack(output.stream.getAudioTracks()[0], true);
+}
+
+/** What the client asks of itself may be refused: either is reported. */
+const attempt = (what, work) =>
+  work.then(() => say("changed", { what }), (error) => say("refused", { what, why: String(error), reason: error.reason }));
+
+function* received(kind) {
+  for (const one of room.remoteParticipants.values())
+    for (const publication of one.trackPublications.values()) if (!kind || publication.kind === kind) yield publication;
+}
+
+const commands = {
+  data: (text) => room.localParticipant.publishData(new TextEncoder().encode(text), { reliable: true }),
+  lossy: (text) => room.localParticipant.publishData(new TextEncoder().encode(text), { reliable: false }),
+  whisper: (rest) => {
+    const [who, ...words] = rest.split(" ");
+    const options = { reliable: true, destinationIdentities: [who], topic: "whisper" };
+    return room.localParticipant.publishData(new TextEncoder().encode(words.join(" ")), options);
+  },
+  mute: () => room.localParticipant.setMicrophoneEnabled(false),
+  unmute: () => attempt("microphone", room.localParticipant.setMicrophoneEnabled(true)),
+  tone: (hz) => takeTone(Number(hz)),
+  name: (text) => attempt("name", room.localParticipant.setName(text)),
+  metadata: (text) => attempt("metadata", room.localParticipant.setMetadata(text)),
+  attributes: (json) => attempt("attributes", room.localParticipant.setAttributes(JSON.parse(json))),
+  subscribe: () => received().forEach((publication) => publication.setSubscribed(true)),
+  unsubscribe: () => received().forEach((publication) => publication.setSubscribed(false)),
+  enable: () => received("video").forEach((publication) => publication.setEnabled(true)),
+  disable: () => received("video").forEach((publication) => publication.setEnabled(false)),
+  quality: (name) => {
+    const quality = { low: VideoQuality.LOW, high: VideoQuality.HIGH }[name];
+    received("video").forEach((publication) => publication.setVideoQuality(quality));
+  },
+  size: (text) => {
+    const [width, height] = text.split("x").map(Number);
+    received("video").forEach((publication) => publication.setVideoDimensions({ width, height }));
+  },
+  people: () => say("people", { who: [...room.remoteParticipants.keys()].sort() }),
+  token: () => say("token", { claims: JSON.parse(atob(room.engine.token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))) }),
+  cut: () => room.simulateScenario("signal-reconnect"),
+  full: () => room.simulateScenario("full-reconnect"),
+  stumble: () => room.simulateScenario("resume-reconnect"),
+  away: () => {
+    isAway = true;
+    return room.simulateScenario("signal-reconnect");
+  },
+  back: () => {
+    isAway = false;
+  },
+  again: async (token) => {
     await room.disconnect();
-    await window.start({ ...options, token: rest, codec: "none", again: true });
-  } else if (verb === "leave") {
-    await room.disconnect();
-  }
+    await window.start({ ...options, token, codec: "none", again: true });
+  },
+  leave: () => room.disconnect(),
 };
+
+window.command = (verb, rest) => commands[verb]?.(rest);

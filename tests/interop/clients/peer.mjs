@@ -1,9 +1,12 @@
 // A LiveKit participant out of the official browser client, in Debian's Chromium with its fake devices.
 //
 // Usage: node peer.mjs URL TOKEN one|two [h264|h264-simulcast|vp8|vp8-simulcast|vp9|av1|none]
-// Writes one JSON object a line. Reads commands on standard input: `data TEXT`, `lossy TEXT`, `mute`, `unmute`,
-// `quality low|high` of what is received, `cut` (the signal socket breaks and is resumed), `again TOKEN` (leaves and
-// joins anew, receiving only), `leave`.
+// Writes one JSON object a line. Reads commands on standard input: `data TEXT`, `lossy TEXT`, `whisper IDENTITY TEXT`,
+// `mute`, `unmute`, `tone HZ` (in place of the fake microphone), `name TEXT`, `metadata TEXT`, `attributes JSON`; of all
+// that is received: `subscribe`, `unsubscribe`, `enable`, `disable`, `quality low|high`, `size WxH`; `people` and `token`
+// (who is there, what the client's token says now), `cut` (the signal socket breaks and is resumed), `away` and `back` (the
+// same, with an outage between), `stumble` (resuming fails, and the client joins anew), `full` (the client joins anew),
+// `again TOKEN` (leaves and joins anew, receiving only), `leave`.
 
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";

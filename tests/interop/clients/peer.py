@@ -3,9 +3,9 @@
 Usage: peer.py URL TOKEN one|two [h264|vp8|vp9|av1|none] [TONE_HZ]
 
 Writes one JSON object a line. Reads commands on standard input: `data TEXT`, `lossy TEXT`, `whisper IDENTITY TEXT`, `mute`,
-`unmute`, `share` and `unshare` (a screen), `name TEXT`, `metadata TEXT`, `attributes JSON`, `subscribe`, `unsubscribe` (from everything there is), `cut` (the
-signal socket breaks and is resumed), `full` (everything breaks, and the client joins anew), `again TOKEN` (leaves and joins
-anew, receiving only), `leave`.
+`unmute`, `share` and `unshare` (a screen), `name TEXT`, `metadata TEXT`, `attributes JSON`, `subscribe`, `unsubscribe` (from
+everything there is), `people` (who is there), `cut` (the signal socket breaks and is resumed), `full` (everything breaks, and
+the client joins anew), `again TOKEN` (leaves and joins anew, receiving only), `leave`.
 """
 
 import asyncio
@@ -96,7 +96,7 @@ def watch(room, start, done):
 
     @room.on("track_unsubscribed")
     def _(track, publication, participant):
-        say("unsubscribed", by=participant.identity)
+        say("unsubscribed", by=participant.identity, kind="audio" if track.kind == rtc.TrackKind.KIND_AUDIO else "video")
 
     @room.on("track_muted")
     def _(participant, publication):
@@ -129,6 +129,10 @@ def watch(room, start, done):
     @room.on("track_unpublished")
     def _(publication, participant):
         say("unpublished", by=participant.identity, sid=publication.sid)
+
+    @room.on("local_track_unpublished")
+    def _(publication):
+        say("local_unpublished", sid=publication.sid)
 
     @room.on("local_track_subscribed")
     def _(track):
@@ -239,6 +243,8 @@ async def main():
                 for participant in room.remote_participants.values():
                     for publication in participant.track_publications.values():
                         publication.set_subscribed(verb == "subscribe")
+            elif verb == "people":
+                say("people", who=sorted(room.remote_participants))
             elif verb == "mute":
                 microphone.mute()
             elif verb == "unmute":

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -220,8 +221,25 @@ impl Peer {
         self.seen.iter().any(fits)
     }
 
+    /// The last reports, youngest first: those of what happened, then those of voices and pictures, which would flood them.
     fn tail(&self) -> Vec<String> {
-        self.seen.iter().rev().take(8).map(Value::to_string).collect()
+        let is_media = |value: &&Value| value["event"] == "audio" || value["event"] == "video";
+        let events = self.seen.iter().rev().filter(|value| !is_media(value)).take(8);
+        let media = self.seen.iter().rev().filter(is_media).take(3);
+        events.chain(media).map(Value::to_string).collect()
+    }
+
+    /// Fails if a report that `fits` has come so far.
+    pub fn never(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Result<()> {
+        if self.has_seen(fits) {
+            bail!("{} told: {what}; last {:?}", self.name, self.tail());
+        }
+        Ok(())
+    }
+
+    /// Reads what has come, so that what is waited for next is news.
+    fn catch_up(&mut self) {
+        let _ = self.has_seen(|_| false);
     }
 
     /// Waits for `event`.
@@ -234,20 +252,46 @@ impl Peer {
         self.wait(&format!("{event} by {by}"), |value| value["event"] == event && value["by"] == by).await
     }
 
-    /// Asks our own engine for its numbers until they fit.
-    async fn numbers(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Result<Value> {
+    /// Asks by a command that is answered with the report `answer`, until one `fits`.
+    pub async fn ask(
+        &mut self,
+        command: &str,
+        answer: &str,
+        what: &str,
+        fits: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
         let deadline = tokio::time::Instant::now() + DEADLINE;
         loop {
-            self.command("stats").await?;
-            let line = self.wait_new("stats", |value| value["stats"].is_object()).await?;
-            if fits(&line["stats"]) {
-                return Ok(line["stats"].clone());
+            self.command(command).await?;
+            let is_answer = |value: &Value| value["event"] == answer || value[answer].is_object();
+            let value = self.wait_new(answer, is_answer).await?;
+            if fits(&value) {
+                return Ok(value);
             }
             if tokio::time::Instant::now() > deadline {
-                bail!("{} never counted {what}: {}", self.name, line["stats"]);
+                bail!("{} never answered {what}: {value}; last {:?}", self.name, self.tail());
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
+    }
+
+    /// Asks our own engine for its numbers until they fit.
+    async fn numbers(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Result<Value> {
+        let line = self.ask("stats", "stats", what, |value| fits(&value["stats"])).await?;
+        Ok(line["stats"].clone())
+    }
+
+    /// Repeats a command that may get lost until a report of `other` `fits`.
+    pub async fn repeat(&mut self, command: &str, other: &mut Self, fits: impl Fn(&Value) -> bool) -> Result<()> {
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        while !other.has_seen(&fits) {
+            if tokio::time::Instant::now() > deadline {
+                bail!("{} never told what {}'s `{command}` makes; last {:?}", other.name, self.name, other.tail());
+            }
+            self.command(command).await?;
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        Ok(())
     }
 
     /// Waits until a voice of `by` is really heard: loud, and where `hz` is given, at that pitch.
@@ -271,32 +315,66 @@ impl Peer {
 
     /// Waits until nothing of the voice of `by` is heard any more: silence is reported, or nothing is for a while.
     pub async fn hears_silence(&mut self, by: &str) -> Result<()> {
+        let is_silent = |value: &Value| value["rms"].as_f64().is_some_and(|rms| rms < 50.0);
+        self.loses("audio", by, is_silent).await
+    }
+
+    /// Waits until no picture of `by` comes any more.
+    pub async fn sees_nothing(&mut self, by: &str) -> Result<()> {
+        self.loses("video", by, |_| false).await
+    }
+
+    /// Waits for a report of `event` that `is_end`, or for a while without any.
+    async fn loses(&mut self, event: &str, by: &str, is_end: impl Fn(&Value) -> bool) -> Result<()> {
+        self.catch_up();
         let deadline = tokio::time::Instant::now() + DEADLINE;
         let mut quiet_since = tokio::time::Instant::now();
         while tokio::time::Instant::now() < deadline {
             match tokio::time::timeout_at(quiet_since + REPORT_GAP, self.lines.recv()).await {
                 Ok(Some(value)) => {
-                    let is_voice = value["event"] == "audio" && value["by"] == by;
-                    let is_silent = value["rms"].as_f64().is_some_and(|rms| rms < 50.0);
+                    let is_report = value["event"] == event && value["by"] == by;
+                    let is_over = is_report && is_end(&value);
                     self.seen.push(value);
-                    if is_voice && is_silent {
+                    if is_over {
                         return Ok(());
                     }
-                    if is_voice {
+                    if is_report {
                         quiet_since = tokio::time::Instant::now();
                     }
                 }
-                Ok(None) => bail!("{} ended before {by} fell silent", self.name),
+                Ok(None) => bail!("{} ended before {event} of {by} did; last {:?}", self.name, self.tail()),
                 Err(_) => return Ok(()),
             }
         }
-        bail!("{} still hears {by}; last {:?}", self.name, self.tail())
+        bail!("{} still receives {event} of {by}; last {:?}", self.name, self.tail())
     }
 
-    /// Waits until a voice of `by` is heard that was not there at the last report.
+    /// Waits until a voice of `by` is heard from now on.
     pub async fn hears_again(&mut self, by: &str) -> Result<Value> {
+        self.catch_up();
         self.wait_new(&format!("the voice of {by} again"), |value| {
             value["event"] == "audio" && value["by"] == by && value["rms"].as_f64().unwrap_or_default() > 500.0
+        })
+        .await
+    }
+
+    /// Waits until a picture of `by` moves from now on.
+    pub async fn sees_again(&mut self, by: &str) -> Result<Value> {
+        self.catch_up();
+        // Counts go on over a resume and start anew with another subscription.
+        let first = Cell::new(None);
+        self.wait_new(&format!("the picture of {by} again"), |value| {
+            let number = |name: &str| value[name].as_u64().unwrap_or_default();
+            if value["event"] != "video" || value["by"] != by {
+                return false;
+            }
+            let (frames, changed) =
+                first.get().filter(|(frames, _)| number("frames") >= *frames).unwrap_or_else(|| {
+                    let now = (number("frames"), number("changed"));
+                    first.set(Some(now));
+                    now
+                });
+            number("frames") > frames && number("changed") >= changed + 5
         })
         .await
     }
