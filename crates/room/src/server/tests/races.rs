@@ -230,6 +230,7 @@ impl World {
         // Who was in when somebody went, and how often each was told of it.
         let mut witnesses: BTreeMap<&str, Vec<MemberId>> = BTreeMap::new();
         let mut heard: BTreeMap<(MemberId, String), usize> = BTreeMap::new();
+        let mut resumed: BTreeSet<MemberId> = BTreeSet::new();
         let mut goodbyes: BTreeMap<MemberId, usize> = BTreeMap::new();
         let mut reasons: BTreeMap<String, Vec<DisconnectReason>> = BTreeMap::new();
         let mut finished = 0;
@@ -242,13 +243,18 @@ impl World {
             match output {
                 Output::Signal { to, message } => match message.as_ref() {
                     Message::Join(_) => inside.push(story.next().map(|(member, _)| *member).expect("entered")),
+                    Message::Reconnect(_) => {
+                        resumed.insert(*to);
+                    }
                     Message::Leave(_) => *goodbyes.entry(*to).or_default() += 1,
                     Message::Update(update) => {
                         let gone = |info: &&proto::ParticipantInfo| {
                             info.state() == proto::participant_info::State::Disconnected
                         };
+                        // What may have been missed is told again, to who resumes alone.
+                        let again = resumed.remove(to);
                         for info in update.participants.iter().filter(gone) {
-                            *heard.entry((*to, info.sid.clone())).or_default() += 1;
+                            *heard.entry((*to, info.sid.clone())).or_default() += usize::from(!again);
                         }
                     }
                     _ => {}
