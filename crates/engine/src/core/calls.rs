@@ -155,7 +155,8 @@ impl Core {
         match signed_in.calls.link().clone() {
             Link::Online => {
                 // What happened meanwhile may have left records.
-                signed_in.recent_is_old |= !matches!(self.session, Session::Online { .. });
+                signed_in.recent_is_old |=
+                    !matches!(self.session, Session::Online { .. } | Session::TicketExpired { .. });
                 signed_in.welcomed = true;
                 signed_in.until = None;
                 if let Some(reply) = signed_in.waiting.take() {

@@ -93,7 +93,8 @@ impl Core {
             (Ok(Some(id)), _) => {
                 self.waiting.insert(id, Waiting::Done(reply));
             }
-            (Ok(None), Some(SignedIn { socket, server, waiting, .. })) => {
+            (Ok(None), Some(SignedIn { socket, server, waiting, recent_is_old, .. })) => {
+                *recent_is_old = true;
                 socket.get_or_insert_with(|| CallSocket::open(server));
                 // Answered by the welcome, or by the next refusal.
                 *waiting = Some(reply);
