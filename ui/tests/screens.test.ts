@@ -280,6 +280,15 @@ describe('notices', () => {
   });
 });
 
+describe('a call that ended because its user signed in elsewhere', () => {
+  it('says so', async () => {
+    const end = { kind: 'call', media: 'video', reason: 'offline', by: 'alice', with: ['bob'], seconds: 9 } as const;
+    const stage: StageView = { kind: 'ended', ended: end };
+    await openView({ ...base, session: { kind: 'kickedOffline', user: 'alice' }, stage });
+    expect(byId('banner-kicked')).toHaveTextContent('Signed in somewhere else');
+  });
+});
+
 describe('a ticket that ends within a call', () => {
   it('is renewed there', async () => {
     await open('call-expired');

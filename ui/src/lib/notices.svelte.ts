@@ -1,4 +1,7 @@
-/** One-line notices of what others did: they come by the event stream, stay a few seconds and ask for nothing. */
+/**
+ * One-line notices of what others did: they come by the event stream, stay a few seconds and ask for nothing. What befalls
+ * this user (signed in elsewhere, ticket expired) stays until it is over: banners say it.
+ */
 
 import type { Events } from './events';
 import { list } from './format';
@@ -6,7 +9,7 @@ import { list } from './format';
 /** Long enough to read a line twice. */
 export const NOTICE_MS = 5000;
 
-type Kind = 'declined' | 'busy' | 'noAnswer' | 'left' | 'inviting' | 'kicked' | 'expired' | 'voice';
+type Kind = 'declined' | 'busy' | 'noAnswer' | 'left' | 'inviting' | 'voice';
 
 export interface Notice {
   id: number;
@@ -29,10 +32,6 @@ export function noticeWords({ kind, users }: Notice, name: (user: string) => str
       return `${who} left`;
     case 'inviting':
       return `Calling ${who}`;
-    case 'kicked':
-      return 'You signed in somewhere else';
-    case 'expired':
-      return 'Your ticket has expired';
     case 'voice':
       return 'The call is a voice call now. Cameras are off.';
   }
@@ -53,8 +52,6 @@ export class Notices {
       events.on('onUserLeave', ({ userId }) => this.add('left', userId)),
       events.on('onUserInviting', ({ userId }) => this.add('inviting', userId)),
       events.on('onCallMediaTypeChanged', () => this.add('voice')),
-      events.on('onKickedOffline', () => this.add('kicked')),
-      events.on('onUserSigExpired', () => this.add('expired')),
     ];
     return () => {
       for (const stop of stops) stop();

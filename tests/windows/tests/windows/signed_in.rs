@@ -94,10 +94,12 @@ async fn kicked(scene: &Scene, alice: &Window<'_>, bob: &Window<'_>) -> Result<(
     bob.reports("onKickedOffline").await?;
     alice.reads("ended-screen", "bob").await?;
     bob.sees("ended-screen").await?;
+    bob.reads("banner-kicked", "Signed in somewhere else").await?;
     devices_are_off(bob, "ended-screen").await?;
     bob.photograph("kicked-from-call").await?;
     bob.click("ended-back").await?;
-    bob.reads("banner-kicked", "Signed in somewhere else").await?;
+    bob.sees("signin-screen").await?;
+    bob.reads("banner-kicked", "bob is in use on another device").await?;
     bob.photograph("kicked").await?;
     back(alice).await?;
     drop(other);
