@@ -282,8 +282,10 @@ describe('notices', () => {
 
 describe('a call that ended because its user signed in elsewhere', () => {
   it('says so', async () => {
-    const end = { kind: 'call', media: 'video', reason: 'offline', by: 'alice', with: ['bob'], seconds: 9 } as const;
-    const stage: StageView = { kind: 'ended', ended: end };
+    const stage: StageView = {
+      kind: 'ended',
+      ended: { kind: 'call', media: 'video', reason: 'offline', by: 'alice', with: ['bob'], seconds: 9 },
+    };
     await openView({ ...base, session: { kind: 'kickedOffline', user: 'alice' }, stage });
     expect(byId('banner-kicked')).toHaveTextContent('Signed in somewhere else');
   });
