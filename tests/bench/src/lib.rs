@@ -7,4 +7,5 @@ pub mod measure;
 pub mod process;
 pub mod server;
 pub mod table;
+pub mod talker;
 pub mod usage;

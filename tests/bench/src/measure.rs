@@ -1,6 +1,7 @@
 //! What is measured; each module prints one table.
 
 pub mod admin;
+pub mod call;
 pub mod ear;
 pub mod join;
 pub mod load;

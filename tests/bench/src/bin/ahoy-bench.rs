@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
-use tests_bench::measure::{admin, ear, join, load, setup};
+use tests_bench::measure::{admin, call, ear, join, load, setup};
 
 /// Measures Ahoy on loopback.
 #[derive(Parser)]
@@ -33,6 +33,15 @@ enum What {
         #[arg(long, default_value_t = 50)]
         rooms: usize,
     },
+    /// The call plane alone: rings, answers, set-ups a second, idle clients.
+    Call {
+        /// Clients that are signed in and do nothing.
+        #[arg(long, default_value_t = 10_000)]
+        idle: usize,
+        /// How long calls are set up at each rate.
+        #[arg(long, default_value_t = 15)]
+        seconds: u64,
+    },
     /// Mouth to ear.
     Ear,
     /// Processor and memory of a 720p call.
@@ -48,6 +57,7 @@ fn main() -> Result<()> {
         Some(What::Setup { calls }) => setup::run(calls),
         Some(What::Join { joins }) => join::run(joins, &options.tools),
         Some(What::Admin { rooms }) => admin::run(rooms),
+        Some(What::Call { idle, seconds }) => call::run(idle, seconds),
         Some(What::Ear) => ear::run(),
         Some(What::Load { minutes }) => load::run(minutes),
         None => {
@@ -56,6 +66,7 @@ fn main() -> Result<()> {
                 ("setup", setup::run(20)),
                 ("join", join::run(20, &options.tools)),
                 ("admin", admin::run(50)),
+                ("call", call::run(10_000, 15)),
                 ("ear", ear::run()),
                 ("load", load::run(10)),
             ];
