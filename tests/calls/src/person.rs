@@ -18,24 +18,37 @@ pub fn name_of(event: &Event) -> String {
     json["event"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Timecodes of what is seen, by track.
+/// What is seen, by track.
 #[derive(Default)]
-pub struct Screen(Mutex<BTreeMap<PictureId, Vec<u32>>>);
+pub struct Screen(Mutex<BTreeMap<PictureId, Seen>>);
+
+#[derive(Default)]
+struct Seen {
+    timecodes: Vec<u32>,
+    /// Width and height of the last picture, **pixels**.
+    size: (u32, u32),
+}
 
 impl Screen {
     /// Timecodes seen on tracks other than `own`.
     pub fn timecodes(&self, own: Option<PictureId>) -> Vec<u32> {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.iter().filter(|(id, _)| Some(**id) != own).flat_map(|(_, codes)| codes.clone()).collect()
+        seen.iter().filter(|(id, _)| Some(**id) != own).flat_map(|(_, seen)| seen.timecodes.clone()).collect()
+    }
+
+    /// Width and height of the last picture on a track, **pixels**; zeros before the first.
+    pub fn size(&self, track: PictureId) -> (u32, u32) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&track).map_or((0, 0), |seen| seen.size)
     }
 }
 
 impl FrameSink for Screen {
     fn show(&self, id: PictureId, picture: Picture) {
-        if let Picture::Raw(picture) = picture
-            && let Some(code) = timecode::read(&picture)
-        {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().push(code);
+        if let Picture::Raw(picture) = picture {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let seen = all.entry(id).or_default();
+            seen.size = (picture.width, picture.height);
+            seen.timecodes.extend(timecode::read(&picture));
         }
     }
     fn end(&self, _: PictureId) {}

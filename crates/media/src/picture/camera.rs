@@ -306,8 +306,11 @@ impl SourceLife {
     }
 }
 
+/// Cameras lie: an upright format is the middle of a picture that is as high.
 fn wanted(format: Format) -> Wanted {
-    Wanted { width: format.width, height: format.height, fps: format.fps.max(1) }
+    let Format { width, height, .. } = format;
+    let width = if width < height { (height * 16 / 9).next_multiple_of(2) } else { width };
+    Wanted { width, height, fps: format.fps.max(1) }
 }
 
 struct EncoderLife {
