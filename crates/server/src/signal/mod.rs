@@ -30,6 +30,9 @@ use tower_http::cors::CorsLayer;
 /// Largest signal message: an offer with many sections stays far below.
 const MESSAGE_LIMIT: usize = 1 << 20;
 
+/// Bytes of a socket's read buffer, about one offer. It is written through at every read, and each member has one.
+const READ_BUFFER: usize = 16 * 1024;
+
 #[derive(Clone)]
 struct Signals {
     media: Media,
@@ -175,7 +178,7 @@ impl Signals {
 
     async fn open(self, knock: Knock, upgrade: WebSocketUpgrade) -> Result<Response, Refusal> {
         let entrant = self.check(&knock).await?;
-        let upgrade = upgrade.max_message_size(MESSAGE_LIMIT);
+        let upgrade = upgrade.read_buffer_size(READ_BUFFER).max_message_size(MESSAGE_LIMIT);
         Ok(upgrade.on_upgrade(move |socket| async move {
             socket::serve(socket, self.media, self.tokens, entrant).await;
         }))
