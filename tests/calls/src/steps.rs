@@ -22,10 +22,9 @@ pub fn users(names: &[&str]) -> Vec<UserId> {
 /// Places a call.
 pub async fn call(caller: &Person, callees: &[&str], media: CallMediaType) -> Result<CallId> {
     let (callees, user_data) = (users(callees), "hello".to_owned());
-    match caller.ask(Intent::Call { callees, media, user_data, timeout: None, room: None }).await? {
-        Answer::Call(call) => Ok(call),
-        other => bail!("{other:?}"),
-    }
+    let answer = caller.ask(Intent::Call { callees, media, user_data, timeout: None, room: None }).await?;
+    let Answer::Call(call) = answer else { bail!("{answer:?}") };
+    Ok(call)
 }
 
 /// Ringing more people.
@@ -88,10 +87,9 @@ pub async fn about(person: &mut Person, name: &str, who: &str) -> Result<()> {
 
 /// Reads one's records.
 pub async fn records(person: &Person) -> Result<Vec<CallRecord>> {
-    match person.ask(Intent::QueryRecentCalls(RecordFilter::default())).await? {
-        Answer::Records { records, .. } => Ok(records),
-        other => bail!("{other:?}"),
-    }
+    let answer = person.ask(Intent::QueryRecentCalls(RecordFilter::default())).await?;
+    let Answer::Records { records, .. } = answer else { bail!("{answer:?}") };
+    Ok(records)
 }
 
 /// Everything that the server has said so far has been reported: its answer to a question comes behind it. Whoever is

@@ -1,6 +1,7 @@
 //! The rows of `crates/call/tests/table/`, played by real engines through the real server: each of them reports exactly
 //! the events that stand there, on both pages, in that order, with those fields. There the same rows are played in virtual
 //! time, with every fault between their steps; here what is shown is that engine and server add and lose nothing.
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test looks at the events it is about")]
 
 use anyhow::{Context as _, Result, bail, ensure};
 use engine::api::Intent;

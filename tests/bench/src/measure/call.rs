@@ -94,7 +94,7 @@ async fn one_at_a_time(house: &House) -> Result<()> {
         &["", "median", "p95", "worst", "samples"],
     );
     let mut row = |name: &str, part: fn(&Moments) -> (Instant, Instant)| {
-        let times: Vec<_> = all.iter().map(|moments| part(moments)).map(|(from, to)| milliseconds(from, to)).collect();
+        let times: Vec<_> = all.iter().map(part).map(|(from, to)| milliseconds(from, to)).collect();
         let cell = |share| percentile(&times, share).map_or("–".to_owned(), |ms| format!("{ms:.2}"));
         table.row(&[name, &cell(0.5), &cell(0.95), &cell(1.0), &times.len().to_string()]);
     };
