@@ -1,7 +1,6 @@
 /** Every screen in every state, for eyes, for photographs and for the tests. */
 
 import type {
-  BookView,
   DevicesView,
   EndedView,
   EndReasonView,
@@ -10,11 +9,11 @@ import type {
   LiveView,
   PersonView,
   QualityView,
-  RecentView,
   Refusal,
   StageView,
   View,
 } from '../bindings';
+import { book, missed, noBook, NOW, recent } from './book';
 
 export interface GalleryState {
   /** In the address: `gallery.html?state=…`. */
@@ -35,7 +34,6 @@ export interface GalleryState {
 }
 
 const ME = 'alice';
-const NOW = Date.now();
 
 export const devices: DevicesView = {
   microphones: [
@@ -60,8 +58,6 @@ export const devices: DevicesView = {
 
 /** Before and after calls. */
 const idle: DevicesView = { ...devices, microphoneOn: false, cameraOn: false };
-
-const noBook: BookView = { cards: [], recent: [], profiles: {}, multiDevice: true };
 
 export const base: View = {
   book: noBook,
@@ -118,47 +114,6 @@ const pair = (stage: Partial<LiveView> = {}, over: Partial<PersonView> = {}, own
     stage,
   ),
 });
-
-function record(call: string, minutesAgo: number, over: Partial<RecentView>): RecentView {
-  return {
-    call,
-    with: ['bob'],
-    group: false,
-    media: 'video',
-    outgoing: true,
-    missed: false,
-    reason: 'hangup',
-    at: NOW - minutesAgo * 60_000,
-    seconds: null,
-    ...over,
-  };
-}
-
-const missed = record('r2', 95, {
-  outgoing: false,
-  missed: true,
-  reason: 'canceled',
-  media: 'voice',
-  with: ['chiara'],
-});
-const recent: RecentView[] = [
-  record('r1', 12, { seconds: 257 }),
-  missed,
-  record('r3', 180, { with: ['daniel', 'emi', 'farid'], group: true, outgoing: false, seconds: 3_725 }),
-  record('r4', 1_500, { reason: 'lineBusy', with: ['grace'] }),
-  record('r5', 1_600, { reason: 'noResponse', media: 'voice' }),
-  record('r6', 3_000, { reason: 'reject', outgoing: false, with: ['daniel'] }),
-];
-
-const book: BookView = {
-  cards: [
-    { call: 'c7', caller: 'emi', media: 'video', members: ['emi', 'farid', 'grace'], beganAt: NOW - 95_000 },
-    { call: 'c8', caller: 'daniel', media: 'voice', members: ['daniel', 'bob'], beganAt: NOW - 1_095_000 },
-  ],
-  recent,
-  profiles: { chiara: { nickname: 'Chiara Rossi', avatar: '' }, alice: { nickname: 'Alice', avatar: '' } },
-  multiDevice: true,
-};
 
 const noMicrophone = { code: -1317, message: 'No microphone was found. Others will not hear you' };
 const denied = { code: -1314, message: 'The system does not let Ahoy use the camera. Allow it in the system settings' };

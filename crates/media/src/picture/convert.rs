@@ -182,7 +182,7 @@ mod tests {
         assert!(standing.is_whole());
         let (y, u, v) = standing.planes();
         assert_eq!((y[0], y[9], u[0], v[4]), (10, 19, 105, 209));
-        assert_eq!(upright(&standing, (360, 640)), standing, "it stands already");
+        assert_eq!(upright(&standing, (360, 640)).data, standing.data, "it stands already");
     }
 
     #[test]
