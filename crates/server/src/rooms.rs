@@ -182,6 +182,16 @@ pub enum RoomEvent {
         /// What.
         track: Arc<proto::TrackInfo>,
     },
+    /// Somebody may publish from now on, or no longer, by an administrator's word. A block takes no permission away.
+    /// Rooms on a LiveKit deployment do not tell it: there a block is a change of permission.
+    Permitted {
+        /// Name on the wire.
+        room: String,
+        /// Who.
+        who: Arc<proto::ParticipantInfo>,
+        /// Which.
+        can_publish: bool,
+    },
     /// The room is gone. Comes after the [`RoomEvent::Left`] of its members.
     Finished {
         /// Name on the wire.
@@ -204,6 +214,7 @@ impl RoomEvent {
             | Self::Published { room, .. }
             | Self::Unpublished { room, .. }
             | Self::Muted { room, .. }
+            | Self::Permitted { room, .. }
             | Self::Finished { room, .. } => room,
         }
     }

@@ -153,6 +153,12 @@ async fn callbacks_tell_a_rooms_life_in_order_and_signed() {
     assert_eq!(receiver.event(&room).await, told(103, "anna", Some(1)));
     let boris = join(&server, "n:7", "boris").await;
     assert_eq!(receiver.event(&room).await, told(103, "boris", Some(1)));
+    for can_publish in [false, true] {
+        let permission = json!({"canSubscribe": true, "canPublish": can_publish, "canPublishData": true});
+        let change = json!({"room": "n:7", "identity": "boris", "permission": permission});
+        twirp(&server, "UpdateParticipant", change).await;
+        assert_eq!(receiver.event(&room).await, told(105, "boris", None));
+    }
     twirp(&server, "RemoveParticipant", json!({"room": "n:7", "identity": "boris"})).await;
     assert_eq!(receiver.event(&room).await, told(104, "boris", Some(3)));
     // The process dies: no goodbye, and nothing more on either socket.

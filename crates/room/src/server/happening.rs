@@ -10,6 +10,8 @@ use proto::DisconnectReason;
 /// ```text
 ///   Started ── (Joined ── (Published ── Muted* ── Unpublished?)* ── Left)* ── Finished
 /// ```
+///
+/// Between Joined and Left there may be any number of Permitted.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Happening {
     /// The room exists. Comes first.
@@ -50,6 +52,13 @@ pub enum Happening {
         /// What.
         track: Box<proto::TrackInfo>,
     },
+    /// Somebody may publish from now on, or no longer. A block takes no permission away.
+    Permitted {
+        /// Who.
+        who: Box<proto::ParticipantInfo>,
+        /// Which.
+        can_publish: bool,
+    },
     /// The room is over; it gives no further output.
     Finished {
         /// How it ended.
@@ -74,6 +83,12 @@ impl Room {
     pub(super) fn tell_unpublished(&mut self, owner: MemberId, track: proto::TrackInfo) {
         if let Some(who) = self.member_info(owner).map(Box::new) {
             self.happened(Happening::Unpublished { who, track: Box::new(track) });
+        }
+    }
+
+    pub(super) fn tell_permitted(&mut self, member: MemberId, can_publish: bool) {
+        if let Some(who) = self.member_info(member).map(Box::new) {
+            self.happened(Happening::Permitted { who, can_publish });
         }
     }
 

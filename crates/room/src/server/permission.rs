@@ -35,6 +35,9 @@ impl Room {
             (false, true) => self.want_all(id),
             (true, true) | (false, false) => {}
         }
+        if before.can_publish != permission.can_publish {
+            self.tell_permitted(id, permission.can_publish);
+        }
         if permission.hidden && !before.hidden {
             self.tell_vanished(id);
         }

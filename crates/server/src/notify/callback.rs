@@ -48,7 +48,7 @@ fn sign(key: &str, body: &[u8]) -> String {
     STANDARD.encode(mac.finalize().into_bytes())
 }
 
-/// Numbers of events, as documented. 105 (role change) never comes: nobody has a role here.
+/// Numbers of events, as documented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 enum Kind {
@@ -56,6 +56,7 @@ enum Kind {
     DismissRoom = 102,
     EnterRoom = 103,
     ExitRoom = 104,
+    ChangeRole = 105,
     StartVideo = 201,
     StopVideo = 202,
     StartAudio = 203,
@@ -75,8 +76,13 @@ const EXIT_TIMEOUT: u8 = 2;
 const EXIT_REMOVED: u8 = 3;
 const EXIT_KILLED: u8 = 5;
 
-/// Everybody may publish, which TRTC calls an anchor.
+/// Who may publish is what TRTC calls an anchor, who may not is of the audience.
 const ANCHOR: u8 = 20;
+const AUDIENCE: u8 = 21;
+
+fn role_of(can_publish: bool) -> u8 {
+    if can_publish { ANCHOR } else { AUDIENCE }
+}
 
 /// "Other": rooms do not learn on what a client runs.
 const TERMINAL_OTHER: u8 = 100;
@@ -94,6 +100,7 @@ pub(super) struct Event {
     user: String,
     /// When this membership began: tells its entry and exit from those of the next.
     unique_id: Option<i64>,
+    role: Option<u8>,
     reason: Option<u8>,
 }
 
@@ -141,7 +148,6 @@ impl<'a> Body<'a> {
     fn of(event: &'a Event) -> Self {
         let number = event.kind as u16;
         let enters = matches!(event.kind, Kind::EnterRoom);
-        let of_person = matches!(event.kind, Kind::EnterRoom | Kind::ExitRoom);
         Self {
             event_group_id: number / 100,
             event_type: number,
@@ -155,7 +161,7 @@ impl<'a> Body<'a> {
                 event_ms_ts: event.at.0,
                 user_id: &event.user,
                 unique_id: event.unique_id,
-                role: of_person.then_some(ANCHOR),
+                role: event.role,
                 terminal_type: enters.then_some(TERMINAL_OTHER),
                 user_type: enters.then_some(USER_NATIVE),
                 reason: event.reason,
@@ -209,6 +215,8 @@ pub(super) struct Story {
 struct Told {
     /// Tracks that are on, by the participant's sid and the track's.
     on: BTreeMap<String, BTreeMap<String, Stream>>,
+    /// By the participant's sid.
+    roles: BTreeMap<String, u8>,
     /// Who left last.
     last: String,
 }
@@ -246,26 +254,41 @@ impl super::Story for Story {
     /// Rooms with names of their own are none of TRTC's.
     fn read(&mut self, event: &RoomEvent, now: UnixMillis) -> Vec<Self::Event> {
         let Ok(room) = RoomId::from_wire_name(event.room()) else { return Vec::new() };
-        let happened = |kind, user: &str, unique_id, reason| {
-            Arc::new(Event { kind, room: room.clone(), at: now, user: user.to_owned(), unique_id, reason })
+        let happened = |kind, user: &str, unique_id, reason| Event {
+            kind,
+            room: room.clone(),
+            at: now,
+            user: user.to_owned(),
+            unique_id,
+            role: None,
+            reason,
         };
-        match event {
+        let told = match event {
             RoomEvent::Started { .. } => Vec::new(),
             RoomEvent::Joined { who, .. } => {
                 let is_first = !self.rooms.contains_key(&room);
-                self.rooms.entry(room.clone()).or_default();
-                let entered =
-                    happened(Kind::EnterRoom, &who.identity, Some(who.joined_at_ms), Some(ENTERED_VOLUNTARILY));
+                let told = self.rooms.entry(room.clone()).or_default();
+                let role = role_of(who.permission.as_ref().is_none_or(|permission| permission.can_publish));
+                told.roles.insert(who.sid.clone(), role);
+                let (id, reason) = (Some(who.joined_at_ms), Some(ENTERED_VOLUNTARILY));
+                let entered = Event { role: Some(role), ..happened(Kind::EnterRoom, &who.identity, id, reason) };
                 let created = is_first.then(|| happened(Kind::CreateRoom, &who.identity, None, None));
                 created.into_iter().chain([entered]).collect()
             }
             RoomEvent::Left { who, why, .. } => {
-                if let Some(told) = self.rooms.get_mut(&room) {
+                let role = self.rooms.get_mut(&room).and_then(|told| {
                     told.on.remove(&who.sid);
                     told.last.clone_from(&who.identity);
-                }
-                let reason = exit_reason(why, who.disconnect_reason());
-                vec![happened(Kind::ExitRoom, &who.identity, Some(who.joined_at_ms), Some(reason))]
+                    told.roles.remove(&who.sid)
+                });
+                let role = role.unwrap_or(ANCHOR);
+                let (id, reason) = (Some(who.joined_at_ms), Some(exit_reason(why, who.disconnect_reason())));
+                vec![Event { role: Some(role), ..happened(Kind::ExitRoom, &who.identity, id, reason) }]
+            }
+            RoomEvent::Permitted { who, can_publish, .. } => {
+                let role = role_of(*can_publish);
+                self.rooms.entry(room.clone()).or_default().roles.insert(who.sid.clone(), role);
+                vec![Event { role: Some(role), ..happened(Kind::ChangeRole, &who.identity, None, None) }]
             }
             RoomEvent::Published { who, track, .. } | RoomEvent::Muted { who, track, .. } => {
                 let told = self.rooms.entry(room.clone()).or_default();
@@ -281,7 +304,8 @@ impl super::Story for Story {
                 Some(told) => vec![happened(Kind::DismissRoom, &told.last, None, None)],
                 None => Vec::new(),
             },
-        }
+        };
+        told.into_iter().map(Arc::new).collect()
     }
 }
 
@@ -308,6 +332,7 @@ mod tests {
             at: UnixMillis(1_664_209_748_180),
             user: "user_85034614".to_owned(),
             unique_id: None,
+            role: None,
             reason: Some(MEDIA_REASON),
         };
         let form = Callbacks::new(1_400_000_000, Some("123654".to_owned()));
@@ -398,6 +423,30 @@ mod tests {
         let mut story = Story::default();
         assert_eq!(numbers(&mut story, &events), expected.map(|(number, user)| (number, user.to_owned())));
         assert!(story.rooms.is_empty(), "rooms that are over are forgotten");
+    }
+
+    #[test]
+    fn whoever_may_publish_no_longer_is_of_the_audience() {
+        let (room, anna) = (|| "n:7".to_owned(), || who("anna", DisconnectReason::ClientInitiated));
+        let permitted = |can_publish| RoomEvent::Permitted { room: room(), who: anna(), can_publish };
+        let life = [
+            RoomEvent::Joined { room: room(), who: anna() },
+            permitted(false),
+            permitted(true),
+            permitted(false),
+            RoomEvent::Left { room: room(), who: anna(), why: LeftWhy::Own },
+        ];
+        let mut story = Story::default();
+        let told = life.iter().flat_map(|event| story.read(event, UnixMillis(1)));
+        let roles: Vec<_> = told.map(|event| (event.kind as u16, event.role)).collect();
+        let expected =
+            [(101, None), (103, Some(20)), (105, Some(21)), (105, Some(20)), (105, Some(21)), (104, Some(21))];
+        assert_eq!(roles, expected);
+        // A key that lets nobody be heard makes one of the audience from the start.
+        let permission = Some(proto::ParticipantPermission::default());
+        let listener = proto::ParticipantInfo { permission, ..(*anna()).clone() };
+        let entered = story.read(&RoomEvent::Joined { room: room(), who: listener.into() }, UnixMillis(1));
+        assert_eq!(entered[0].role, Some(21));
     }
 
     #[test]

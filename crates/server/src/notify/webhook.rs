@@ -125,8 +125,8 @@ impl super::Story for Story {
             }
             RoomEvent::Published { room, who, track } => vec![self.track("track_published", room, who, track, now)],
             RoomEvent::Unpublished { room, who, track } => vec![self.track("track_unpublished", room, who, track, now)],
-            // LiveKit has no webhook for it.
-            RoomEvent::Muted { .. } => Vec::new(),
+            // LiveKit has no webhook for either.
+            RoomEvent::Muted { .. } | RoomEvent::Permitted { .. } => Vec::new(),
             RoomEvent::Finished { room, info, why } => {
                 self.rooms.insert(room.clone(), info.as_ref().clone());
                 let room_end_reason = match why {

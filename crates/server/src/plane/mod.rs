@@ -296,7 +296,8 @@ fn translate(event: RoomEvent) -> Option<RoomsEvent> {
         | RoomEvent::Started { .. }
         | RoomEvent::Published { .. }
         | RoomEvent::Unpublished { .. }
-        | RoomEvent::Muted { .. } => None,
+        | RoomEvent::Muted { .. }
+        | RoomEvent::Permitted { .. } => None,
     }
 }
 

@@ -48,7 +48,8 @@ impl Table {
             RoomEvent::Started { .. }
             | RoomEvent::Published { .. }
             | RoomEvent::Unpublished { .. }
-            | RoomEvent::Muted { .. } => return Ok(()),
+            | RoomEvent::Muted { .. }
+            | RoomEvent::Permitted { .. } => return Ok(()),
         }
         Ok(write.commit()?)
     }

@@ -87,6 +87,7 @@ impl Notes {
                 RoomEvent::Unpublished { room, who: who.into(), track: track.into() }
             }
             Happening::Muted { who, track } => RoomEvent::Muted { room, who: who.into(), track: track.into() },
+            Happening::Permitted { who, can_publish } => RoomEvent::Permitted { room, who: who.into(), can_publish },
             Happening::Finished { room: info } => {
                 let why = match self.dismissals.remove(&room) {
                     Some(by) => FinishedWhy::Dismissed { by },

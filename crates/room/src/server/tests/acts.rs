@@ -110,6 +110,7 @@ fn who_may_publish_no_longer_does_not() {
     assert!(world.flows(anna, boris, Kind::Audio) && !world.flows(anna, boris, Kind::Video));
     assert_eq!(world.history().last(), Some(&"unpublished anna cam".to_owned()));
     world.permit("anna", |permission| permission.can_publish = false);
+    assert_eq!(world.history().last(), Some(&"anna may publish: false".to_owned()));
     assert_eq!(world.unpublished_for(anna).len(), 3);
     assert_eq!(world.view(boris, "anna").expect("told").tracks, []);
     assert!(!world.view(anna, "anna").and_then(|info| info.permission).expect("told of itself").can_publish);
@@ -117,6 +118,7 @@ fn who_may_publish_no_longer_does_not() {
     let plans = world.offer(anna);
     assert!(plans.values().all(|plan| plan.publishes.is_none()));
     world.permit("anna", |_| {});
+    assert_eq!(world.history().last(), Some(&"anna may publish: true".to_owned()));
     world.publish(anna, "mic again", Kind::Audio);
     world.obey();
     assert!(world.flows(anna, boris, Kind::Audio));

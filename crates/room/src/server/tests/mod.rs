@@ -238,6 +238,7 @@ impl World {
                 Happening::Published { who, track } => format!("published {} {}", who.identity, track.name),
                 Happening::Unpublished { who, track } => format!("unpublished {} {}", who.identity, track.name),
                 Happening::Muted { who, track } => format!("{} {} {}", muted(track), who.identity, track.name),
+                Happening::Permitted { who, can_publish } => format!("{} may publish: {can_publish}", who.identity),
                 Happening::Finished { room } => format!("finished {}", room.name),
             })
             .collect()

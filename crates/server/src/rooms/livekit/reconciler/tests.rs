@@ -339,6 +339,7 @@ fn picture(events: &[RoomEvent]) -> BTreeMap<Key, usize> {
                 let tracks = people.get_mut(&(room.clone(), who.identity.clone())).expect("they are in");
                 assert!(tracks.insert(track.sid.clone()), "published twice:\n{}", history());
             }
+            RoomEvent::Permitted { who, .. } => panic!("nothing is told of {}'s permission", who.identity),
             RoomEvent::Muted { room, who, track } => {
                 assert!(people[&(room.clone(), who.identity.clone())].contains(&track.sid), "{}", history());
             }
@@ -370,6 +371,7 @@ fn in_words(event: &RoomEvent) -> String {
         RoomEvent::Published { who, .. } => format!("{} published", who.identity),
         RoomEvent::Unpublished { who, .. } => format!("{} unpublished", who.identity),
         RoomEvent::Muted { who, track, .. } => format!("{} {}", who.identity, muted(track)),
+        RoomEvent::Permitted { who, can_publish, .. } => format!("{} may publish: {can_publish}", who.identity),
         RoomEvent::Finished { room, why, .. } => format!("{room} finished: {why:?}"),
     }
 }
