@@ -34,6 +34,9 @@ async fn a_video_call_becomes_a_voice_call_and_no_picture_leaves() -> Result<()>
         let gone = |event: &Event| matches!(event, Event::OnUserVideoAvailable { is_video_available: false, .. });
         person.has("no picture any more", gone).await?;
     }
+    // Nor can it be opened again: this is a voice call.
+    let refused = alice.ask(Intent::Camera(true)).await.expect_err("there is no picture in a voice call");
+    assert_eq!(refused.code, -1205, "{refused}");
     let threads = capture_threads()?;
     assert!(!threads.iter().any(|name| name == "camera" || name == "encoder"), "{threads:?}");
 

@@ -213,6 +213,20 @@ impl Peer {
         }
     }
 
+    /// Whether a report that `fits` comes within `time`.
+    pub async fn tells_within(&mut self, time: Duration, fits: impl Fn(&Value) -> bool) -> bool {
+        let told = async {
+            while let Some(value) = self.lines.recv().await {
+                self.seen.push(value.clone());
+                if fits(&value) {
+                    return true;
+                }
+            }
+            false
+        };
+        tokio::time::timeout(time, told).await.unwrap_or(false)
+    }
+
     /// Whether a report that `fits` has been read or waits to be read.
     pub fn has_seen(&mut self, fits: impl Fn(&Value) -> bool) -> bool {
         while let Ok(value) = self.lines.try_recv() {

@@ -9,11 +9,15 @@ use server::rooms::{Carrier as _, Rooms};
 use server::tokens::{ApiKey, Tokens};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::sync::{Mutex, MutexGuard};
 
 /// The API key that the server knows.
 pub const KEY: &str = "devkey";
 /// Its secret.
 pub const SECRET: &str = "a secret of the interop tests, long enough";
+
+/// Browsers are heavy: one server's worth of clients at a time, however many tests run at once.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// Rooms on loopback, on free ports.
 pub struct TestServer {
@@ -21,6 +25,7 @@ pub struct TestServer {
     /// The rooms behind the trait, as the call plane sees them.
     pub rooms: Arc<dyn Rooms>,
     task: tokio::task::JoinHandle<()>,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Drop for TestServer {
@@ -35,8 +40,9 @@ impl TestServer {
         Self::start_with(RoomRules::default()).await
     }
 
-    /// Starts one with other rules.
+    /// Starts one with other rules, when no other runs in this process.
     pub async fn start_with(rules: RoomRules) -> Result<Self> {
+        let turn = TURN.lock().await;
         let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".into());
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
         let own = ApiKey { key: "own".into(), secret: "the server's own secret, long enough too".into() };
@@ -48,7 +54,7 @@ impl TestServer {
         let task = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
         });
-        Ok(Self { addr, rooms, task })
+        Ok(Self { addr, rooms, task, _turn: turn })
     }
 
     /// Where clients connect.

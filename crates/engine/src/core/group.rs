@@ -2,7 +2,7 @@
 
 use super::calls::Waiting;
 use super::{Core, Reply, SignedIn, own_refusal, refuse};
-use crate::api::{Answer, Secret};
+use crate::api::{Answer, Refusal, Secret};
 use crate::call_socket::CallSocket;
 use call::session::{CallState, Link};
 use protocol::message::InviteUser;
@@ -105,6 +105,29 @@ impl Core {
             (Err(refusal), _) => {
                 let _ = reply.send(Err(refusal));
             }
+        }
+    }
+
+    /// Opens or closes the own camera; in a voice call there is none to open.
+    pub(super) async fn want_camera(&mut self, on: bool) -> Result<Answer, Refusal> {
+        if on && self.is_in_voice_call() {
+            return Err(refuse(Code::WrongScene, "This is a voice call."));
+        }
+        self.camera_wanted = on;
+        self.switch_camera().await;
+        Ok(Answer::Done)
+    }
+
+    fn is_in_voice_call(&self) -> bool {
+        let Some(signed_in) = &self.signed_in else { return false };
+        match signed_in.calls.call() {
+            CallState::Outgoing(outgoing) => outgoing.media == CallMediaType::Voice,
+            CallState::Live(live) => live.media == CallMediaType::Voice,
+            CallState::Idle
+            | CallState::Placing(_)
+            | CallState::Joining(_)
+            | CallState::Incoming(_)
+            | CallState::Ending(_) => false,
         }
     }
 

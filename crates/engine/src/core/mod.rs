@@ -299,9 +299,7 @@ impl Core {
                 let _ = reply.send(Ok(Answer::Done));
             }
             Intent::Camera(on) => {
-                self.camera_wanted = on;
-                self.switch_camera().await;
-                let _ = reply.send(Ok(Answer::Done));
+                let _ = reply.send(self.want_camera(on).await);
             }
             Intent::SelectMicrophone(choice) => self.select(DeviceKind::Microphone, choice, reply),
             Intent::SelectSpeaker(choice) => self.select(DeviceKind::Speaker, choice, reply),
