@@ -80,6 +80,11 @@ impl Headless {
         Ok(self.seen[at].clone())
     }
 
+    /// Waits for a line, also for one that came before what was waited for.
+    pub async fn has(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<()> {
+        self.find(0, what, wanted).await.map(drop)
+    }
+
     async fn find(&mut self, begin: usize, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<usize> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {

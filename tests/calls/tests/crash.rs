@@ -100,7 +100,8 @@ async fn one_whose_process_dies_in_a_group_call_comes_back_by_the_card() -> Resu
     let told = carol.event("onCallEnd").await?;
     assert_eq!((&told["reason"], &told["userId"]), (&4.into(), &"carol".into()), "{told}");
     about(&mut alice, "onUserLeave", "carol").await?;
-    carol.wait("the card", |line| line["cards"][0]["members"] == serde_json::json!(["alice", "bob"])).await?;
+    // Before or after the word of the end: as the server sees the dead connection earlier or later.
+    carol.has("the card", |line| line["cards"][0]["members"] == serde_json::json!(["alice", "bob"])).await?;
     carol.done("join").await?;
     carol.event("onCallBegin").await?;
     about(&mut alice, "onUserJoin", "carol").await?;

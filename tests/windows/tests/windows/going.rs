@@ -36,7 +36,7 @@ async fn closing_ends_the_call_properly_and_dying_is_noticed() -> Result<()> {
     })
     .await?;
 
-    let bob = step("bob comes back once more", arrive(&scene, &bobs)).await?;
+    let bob = step("bob comes back and is told of the call", returns(&scene, &bobs)).await?;
     step("both enter a room", meet(&alice, &bob)).await?;
     step("bob is told to end by a signal", async {
         let pid = bob.pid()?;
@@ -67,6 +67,15 @@ async fn closing_ends_the_call_properly_and_dying_is_noticed() -> Result<()> {
 async fn arrive<'m>(scene: &Scene, machine: &'m tests_windows::Machine) -> Result<Window<'m>> {
     let window = Window::open(machine, scene.signed_in(machine.user())?).await?;
     window.sees("start-screen").await?;
+    Ok(window)
+}
+
+/// At the start after a crash in a call.
+async fn returns<'m>(scene: &Scene, machine: &'m tests_windows::Machine) -> Result<Window<'m>> {
+    let window = Window::open(machine, scene.signed_in(machine.user())?).await?;
+    window.reads("ended-screen", "The connection was lost").await?;
+    window.photograph("back-after-crash").await?;
+    back(&window).await?;
     Ok(window)
 }
 
