@@ -12,21 +12,9 @@ use std::time::Instant;
 impl CallSession {
     /// Place a call. The id comes back in [`Output::Done`].
     pub fn place(&mut self, call: PlaceCall, now: Instant) -> Result<RequestId, Refusal> {
-        self.signed_in()?;
-        match self.call {
-            CallState::Idle => {}
-            CallState::Placing(_) | CallState::Joining(_) => return Err(Code::AlreadyUnderWay.into()),
-            CallState::Outgoing(_) | CallState::Incoming(_) | CallState::Live(_) | CallState::Ending(_) => {
-                return Err(Refusal::because(Code::WrongState, "Another call is under way."));
-            }
-        }
-        if self.occupied {
-            return Err(Refusal::because(Code::WrongState, "Leave the room first."));
-        }
+        self.is_free()?;
         check_placement(&call, &self.identity.user)?;
-        if self.link != Link::Online {
-            return Err(Refusal::because(Code::Signalling, "The server cannot be reached right now."));
-        }
+        self.is_online()?;
         let (callees, media) = (call.callee_id_list.clone(), call.call_media_type);
         let group = callees.len() > 1 || !call.group_id.is_empty();
         let request = self.request(Request::Call(call))?;
@@ -36,20 +24,8 @@ impl CallSession {
 
     /// Enter a running call that this user was once invited to. It has begun when [`Output::EnterRoom`] says so.
     pub fn join(&mut self, call: CallId, now: Instant) -> Result<RequestId, Refusal> {
-        self.signed_in()?;
-        match self.call {
-            CallState::Idle => {}
-            CallState::Placing(_) | CallState::Joining(_) => return Err(Code::AlreadyUnderWay.into()),
-            CallState::Outgoing(_) | CallState::Incoming(_) | CallState::Live(_) | CallState::Ending(_) => {
-                return Err(Refusal::because(Code::WrongState, "Another call is under way."));
-            }
-        }
-        if self.occupied {
-            return Err(Refusal::because(Code::WrongState, "Leave the room first."));
-        }
-        if self.link != Link::Online {
-            return Err(Refusal::because(Code::Signalling, "The server cannot be reached right now."));
-        }
+        self.is_free()?;
+        self.is_online()?;
         let request = self.request(Request::Join { call_id: call.clone() })?;
         self.call = CallState::Joining(Joining { request, call, until: now + PLACING_TIMEOUT });
         Ok(request)
@@ -245,6 +221,30 @@ impl CallSession {
         self.session = None;
         self.fail_pending(&Code::NotSignedIn.into());
         self.outputs.push_back(Output::Close);
+    }
+
+    /// A call may begin here: none is under way, and no room is entered.
+    fn is_free(&self) -> Result<(), Refusal> {
+        self.signed_in()?;
+        match self.call {
+            CallState::Idle => {}
+            CallState::Placing(_) | CallState::Joining(_) => return Err(Code::AlreadyUnderWay.into()),
+            CallState::Outgoing(_) | CallState::Incoming(_) | CallState::Live(_) | CallState::Ending(_) => {
+                return Err(Refusal::because(Code::WrongState, "Another call is under way."));
+            }
+        }
+        if self.occupied {
+            return Err(Refusal::because(Code::WrongState, "Leave the room first."));
+        }
+        Ok(())
+    }
+
+    /// What is asked of the server now, or not at all, can be asked.
+    fn is_online(&self) -> Result<(), Refusal> {
+        if self.link != Link::Online {
+            return Err(Refusal::because(Code::Signalling, "The server cannot be reached right now."));
+        }
+        Ok(())
     }
 
     fn signed_in(&self) -> Result<(), Refusal> {
