@@ -176,12 +176,39 @@ fn hanging_up_without_a_server_releases_the_room_at_once_and_ends_after_two_seco
         "{told:?}"
     );
     assert!(matches!(&told[1], Output::Over(ended) if ended.with == [user("alice")] && ended.seconds == Some(62)));
+    assert!(matches!(&told[2..], [Output::Done { result: Ok(_), .. }]), "nobody is kept waiting: {told:?}");
     // The server hears of it as soon as it can, and what it then says is no news.
     session.handle_connected(later);
     session.handle_message(welcome(true), later);
     let sent = drain(&mut session);
     let hangups = sent.iter().filter(|output| matches!(output, Output::Send(ClientMessage::Request { id: 2, .. })));
     assert_eq!(hangups.count(), 1, "{sent:?}");
+}
+
+#[test]
+fn a_hang_up_is_done_when_the_next_call_may_begin_and_not_before() {
+    let now = zero();
+    let mut session = online(now);
+    session.handle_message(event(1, invited()), now);
+    let id = session.reject(now).unwrap();
+    drain(&mut session);
+    // The server's answer and its word about the call come one after the other.
+    session.handle_message(ServerMessage::Reply { id, answer: Reply::default() }, now);
+    assert_eq!(drain(&mut session), []);
+    let (call_id, inviter_id, reason) = (call(), user("alice"), CallEndReason::Reject);
+    let over = Push::Cancelled { call_id, caller_id: user("bob"), reason, user_id: user("bob"), inviter_id };
+    session.handle_message(event(2, over), now);
+    let told = drain(&mut session);
+    let order = told.iter().filter(|output| !matches!(output, Output::Send(_))).collect::<Vec<_>>();
+    assert!(
+        matches!(&order[..], [
+            Output::Event(Event::OnCallCancelled { .. }),
+            Output::Over(_),
+            Output::Done { id: answered, result: Ok(_) },
+        ] if *answered == id),
+        "{told:?}"
+    );
+    assert_eq!(session.call(), &CallState::Idle);
 }
 
 #[test]

@@ -69,23 +69,14 @@ impl CallSession {
                 self.report(Event::OnUserLineBusy { user_id });
             }
             Push::Cancelled { call_id, caller_id, reason, user_id, inviter_id } => {
-                let ended = self.close_call(reason, &user_id, None);
+                let closed = self.close_call(reason, &user_id, None);
                 self.report(Event::OnCallCancelled { call_id, caller_id, reason, user_id, inviter_id });
-                self.outputs.extend(ended.map(Output::Over));
+                self.say_over(closed);
             }
-            Push::Ended { call_id, room_id, call_media_type, call_role, total_time, reason, user_id, inviter_id } => {
-                let ended = self.close_call(reason, &user_id, Some(total_time));
-                self.report(Event::OnCallEnd {
-                    call_id,
-                    room_id,
-                    call_media_type,
-                    call_role,
-                    total_time,
-                    reason,
-                    user_id,
-                    inviter_id,
-                });
-                self.outputs.extend(ended.map(Output::Over));
+            Push::Ended { reason, ref user_id, total_time, .. } => {
+                let closed = self.close_call(reason, user_id, Some(total_time));
+                self.outputs.extend(end_of(push).map(Output::Event));
+                self.say_over(closed);
             }
             // Both are handled above.
             Push::Invited { .. } | Push::RoomExit { .. } | Push::Unknown => {}
@@ -94,34 +85,23 @@ impl CallSession {
 
     /// Of a call that this device has done with; or the end of one that an earlier run of this program was in.
     fn handle_push_of_another(&mut self, push: Push) {
-        let Push::Ended { call_id, room_id, call_media_type, call_role, total_time, reason, user_id, inviter_id } =
-            push
-        else {
+        let Push::Ended { call_id, call_media_type, total_time, reason, user_id, inviter_id, .. } = &push else {
             return;
         };
-        if self.done_with.contains(&call_id) {
+        if self.done_with.contains(call_id) {
             return;
         }
         let me = &self.identity.user;
-        let with = [&user_id, &inviter_id].into_iter().find(|user| *user != me).cloned();
+        let with = [user_id, inviter_id].into_iter().find(|user| *user != me).cloned();
         let ended = EndedCall {
             call: call_id.clone(),
-            media: call_media_type,
-            reason,
+            media: *call_media_type,
+            reason: *reason,
             by: user_id.clone(),
             with: with.into_iter().collect(),
-            seconds: Some(total_time),
+            seconds: Some(*total_time),
         };
-        self.report(Event::OnCallEnd {
-            call_id,
-            room_id,
-            call_media_type,
-            call_role,
-            total_time,
-            reason,
-            user_id,
-            inviter_id,
-        });
+        self.outputs.extend(end_of(push).map(Output::Event));
         if self.call == CallState::Idle {
             self.outputs.push_back(Output::Over(ended));
         }
@@ -357,11 +337,11 @@ impl CallSession {
         if !matches!(self.call, CallState::Incoming(_)) {
             self.outputs.push_back(Output::LeaveRoom { call: silent.call.clone() });
         }
-        self.call = CallState::Ending(Ending { silent, until: now + ENDING_TIMEOUT });
+        // Whoever asked waits for the end, not for the answer.
+        self.abandon(id);
+        self.call = CallState::Ending(Ending { silent, request: id, until: now + ENDING_TIMEOUT });
         if matches!(self.link, Link::Refused(_)) {
-            // The server hears of it when a new ticket has brought the session back; nobody waits for that.
-            self.abandon(id);
-            self.outputs.push_back(Output::Done { id, result: Ok(Reply::default()) });
+            // The server hears of it when a new ticket has brought the session back.
             self.conclude_ending(now);
         }
         Ok(id)
@@ -428,8 +408,9 @@ impl CallSession {
         let me = self.identity.user.clone();
         let seconds = silent.began.map(|began| now.saturating_duration_since(began).as_secs());
         let Conclusion { call, room, media, role, inviter, reason, unreported, .. } = silent;
-        let ended = self.close_call(reason, &me, seconds);
+        let closed = self.close_call(reason, &me, seconds);
         if unreported {
+            self.outputs.extend(closed.and_then(|closed| closed.asked).map(done));
             return;
         }
         self.report(match seconds {
@@ -451,19 +432,35 @@ impl CallSession {
                 inviter_id: inviter,
             },
         });
-        self.outputs.extend(ended.map(Output::Over));
+        self.say_over(closed);
     }
 
     /// Back to idle; says first that the room is to be left, where one was (or may have been) entered.
-    fn close_call(&mut self, reason: CallEndReason, by: &UserId, seconds: Option<u64>) -> Option<EndedCall> {
+    fn close_call(&mut self, reason: CallEndReason, by: &UserId, seconds: Option<u64>) -> Option<Closed> {
         let entered = matches!(self.call, CallState::Outgoing(_) | CallState::Live(_));
         let was = self.call.conclude(&self.identity.user, reason)?;
-        self.call = CallState::Idle;
+        let asked = match std::mem::replace(&mut self.call, CallState::Idle) {
+            CallState::Ending(ending) => Some(ending.request),
+            CallState::Idle
+            | CallState::Placing(_)
+            | CallState::Joining(_)
+            | CallState::Outgoing(_)
+            | CallState::Incoming(_)
+            | CallState::Live(_) => None,
+        };
         self.done_with(&was.call);
         if entered {
             self.outputs.push_back(Output::LeaveRoom { call: was.call.clone() });
         }
-        Some(EndedCall { call: was.call, media: was.media, reason, by: by.clone(), with: was.with, seconds })
+        let call = EndedCall { call: was.call, media: was.media, reason, by: by.clone(), with: was.with, seconds };
+        Some(Closed { call, asked })
+    }
+
+    /// The end is reported: tells the screen, and whoever asked for it.
+    fn say_over(&mut self, closed: Option<Closed>) {
+        let Some(Closed { call, asked }) = closed else { return };
+        self.outputs.push_back(Output::Over(call));
+        self.outputs.extend(asked.map(done));
     }
 
     /// Somebody no longer takes part. Kept where they were the last: the screen still says with whom it was.
@@ -480,4 +477,24 @@ impl CallSession {
             | CallState::Ending(_) => {}
         }
     }
+}
+
+/// A call that no longer occupies this device.
+struct Closed {
+    call: EndedCall,
+    /// The request that ended it.
+    asked: Option<RequestId>,
+}
+
+fn done(id: RequestId) -> Output {
+    Output::Done { id, result: Ok(Reply::default()) }
+}
+
+/// What `onCallEnd` tells of [`Push::Ended`].
+fn end_of(push: Push) -> Option<Event> {
+    let Push::Ended { call_id, room_id, call_media_type, call_role, total_time, reason, user_id, inviter_id } = push
+    else {
+        return None;
+    };
+    Some(Event::OnCallEnd { call_id, room_id, call_media_type, call_role, total_time, reason, user_id, inviter_id })
 }

@@ -349,15 +349,11 @@ impl CallSession {
         match &pending.request {
             Request::Call(_) => self.handle_placed(id, pending.abandoned, &result, now),
             Request::Accept { call_id } => self.handle_accept_answer(call_id, &result, now),
-            Request::Reject { call_id } | Request::Ignore { call_id } | Request::Hangup { call_id } => {
-                let ending = matches!(&self.call, CallState::Ending(ending) if ending.silent.call == *call_id);
+            Request::Reject { .. } | Request::Ignore { .. } | Request::Hangup { .. } => {
+                let ending = matches!(&self.call, CallState::Ending(ending) if ending.request == id);
                 // Refused: the call is gone and said so before. Ignored: there is nothing more to come.
                 if ending && (result.is_err() || matches!(pending.request, Request::Ignore { .. })) {
                     self.conclude_ending(now);
-                }
-                if result.as_ref().is_err_and(|refusal| refusal.known() == Some(Code::WrongState)) {
-                    // It was over before: just what was wanted.
-                    result = Ok(Reply::default());
                 }
             }
             Request::Join { call_id } => self.handle_join_answer(id, call_id, pending.abandoned, &result),

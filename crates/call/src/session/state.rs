@@ -175,6 +175,8 @@ impl Peer {
 pub struct Ending {
     /// What to report where the server stays silent.
     pub silent: Conclusion,
+    /// What the user asked for. It is done when the call is over here, so that the next call may begin at once.
+    pub request: RequestId,
     /// For how long the server's word is awaited.
     pub until: Instant,
 }
