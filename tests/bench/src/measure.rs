@@ -48,12 +48,12 @@ pub fn connect(caller: &mut Client, callee: &mut Client) -> Result<(Instant, [us
     Ok((accepted, since))
 }
 
-/// Ends the call and waits until both know.
-pub fn hang_up(caller: &mut Client, callee: &mut Client, since: [usize; 2]) -> Result<()> {
-    caller.say("hangup")?;
+/// Ends the call and waits until both know. Gives back when the caller said so.
+pub fn hang_up(caller: &mut Client, callee: &mut Client, since: [usize; 2]) -> Result<Instant> {
+    let said = caller.say("hangup")?;
     caller.wait_for_event(since[0], STEP_TIMEOUT, "onCallEnd")?;
     callee.wait_for_event(since[1], STEP_TIMEOUT, "onCallEnd")?;
-    Ok(())
+    Ok(said)
 }
 
 /// The client's numbers now.

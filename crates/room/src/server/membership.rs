@@ -166,6 +166,7 @@ impl Room {
         self.signal(id, Message::Update(proto::ParticipantUpdate { participants }));
         let room = self.info();
         self.signal(id, Message::RoomUpdate(proto::RoomUpdate { room: Some(room) }));
+        self.tell_standing(id);
         if has_new_grants {
             self.grants_changed(id);
         }
@@ -190,6 +191,7 @@ impl Room {
         if member.state != State::Active {
             member.state = State::Active;
             self.tell_others(id);
+            self.tell_standing(id);
         }
         for track in bound {
             self.request_keyframe(now, track);

@@ -75,6 +75,11 @@ impl Speakers {
         changed
     }
 
+    /// Who speaks now, as everybody was told.
+    pub fn told(&self) -> impl Iterator<Item = (MemberId, f32)> {
+        self.told.iter().map(|(member, level)| (*member, *level))
+    }
+
     pub fn info(sid: String, level: f32) -> SpeakerInfo {
         SpeakerInfo { sid, level, active: level > 0.0 }
     }

@@ -98,10 +98,8 @@ impl Room {
 
     fn tell_speakers(&mut self, now: Instant) {
         let changed = self.speakers.judge(now);
-        let info = |(member, level)| Some(Speakers::info(self.sid_of(member)?.to_owned(), level));
-        let speakers: Vec<proto::SpeakerInfo> = changed.into_iter().filter_map(info).collect();
-        if !speakers.is_empty() {
-            self.broadcast(None, || Message::SpeakersChanged(proto::SpeakersChanged { speakers: speakers.clone() }));
+        if let Some(message) = self.speakers_changed(changed) {
+            self.broadcast(None, || message.clone());
         }
     }
 
@@ -114,21 +112,41 @@ impl Room {
             let is_lost = member.is_connected && silent && publishing.contains(&member.id);
             let measured = member.network.measured.unwrap_or_default();
             let quality = if is_lost { ConnectionQuality::Lost } else { measured.quality() };
-            let is_news = member.network.told != Some(quality) && member.is_connected;
-            if is_news {
+            if member.network.told != Some(quality) && member.is_connected {
                 member.network.told = Some(quality);
-                let score = if is_lost { 0.0 } else { measured.score() };
-                updates.push(proto::ConnectionQualityInfo {
-                    participant_sid: member.sid.clone(),
-                    quality: quality.into(),
-                    score,
-                });
+                updates.extend(quality_of(member));
             }
         }
-        if !updates.is_empty() {
-            self.broadcast(None, || {
-                Message::ConnectionQuality(proto::ConnectionQualityUpdate { updates: updates.clone() })
-            });
+        if let Some(message) = quality_changed(updates) {
+            self.broadcast(None, || message.clone());
         }
     }
+
+    /// Tells somebody who came, or came back, what the others were told before: only changes are told after.
+    pub(super) fn tell_standing(&mut self, to: MemberId) {
+        let speakers = self.speakers_changed(self.speakers.told().collect());
+        let others = self.members.values().filter(|member| member.id != to);
+        let qualities = quality_changed(others.filter_map(quality_of).collect());
+        for message in speakers.into_iter().chain(qualities) {
+            self.signal(to, message);
+        }
+    }
+
+    fn speakers_changed(&self, levels: Vec<(MemberId, f32)>) -> Option<Message> {
+        let info = |(member, level)| Some(Speakers::info(self.sid_of(member)?.to_owned(), level));
+        let speakers: Vec<proto::SpeakerInfo> = levels.into_iter().filter_map(info).collect();
+        (!speakers.is_empty()).then_some(Message::SpeakersChanged(proto::SpeakersChanged { speakers }))
+    }
+}
+
+/// How a member's network was last told; nothing of those whom nobody sees.
+fn quality_of(member: &Member) -> Option<proto::ConnectionQualityInfo> {
+    let quality = member.network.told.filter(|_| !member.is_hidden())?;
+    let is_lost = quality == ConnectionQuality::Lost;
+    let score = if is_lost { 0.0 } else { member.network.measured.unwrap_or_default().score() };
+    Some(proto::ConnectionQualityInfo { participant_sid: member.sid.clone(), quality: quality.into(), score })
+}
+
+fn quality_changed(updates: Vec<proto::ConnectionQualityInfo>) -> Option<Message> {
+    (!updates.is_empty()).then_some(Message::ConnectionQuality(proto::ConnectionQualityUpdate { updates }))
 }

@@ -1,5 +1,5 @@
-//! How soon everyone hears of a RemoveUser, and whether a server grows with the number of administrators' calls. People are
-//! plain WebSocket clients of `/rtc/v1`: signalling alone.
+//! How soon everyone hears of a RemoveUser, and of somebody who leaves; and whether a server grows with the number of
+//! administrators' calls. People are plain WebSocket clients of `/rtc/v1`: signalling alone.
 
 use super::{STEP_TIMEOUT, milliseconds};
 use crate::server::Server;
@@ -8,14 +8,15 @@ use crate::usage::of_family;
 use anyhow::{Context, Result, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use futures_util::StreamExt as _;
+use futures_util::{SinkExt as _, StreamExt as _};
 use livekit_protocol as proto;
 use prost::Message as _;
+use proto::signal_request::Message as Asked;
 use proto::signal_response::Message as Told;
 use serde_json::{Value, json};
 use server::tc3::signature::authorize;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::tungstenite::Message;
 
 const ROOM_KEY: (&str, &str) = ("bench", "a-secret-of-the-bench-with-32-characters");
@@ -52,11 +53,23 @@ pub fn run(rooms: usize) -> Result<()> {
 async fn measure(server: &Server, rooms: usize) -> Result<()> {
     let host = server.url()?.trim_start_matches("http://").to_owned();
     let (see, mut sights) = mpsc::channel(SIGHTS_WAITING);
+    let mut doors = Vec::new();
     for room in 0..rooms {
         for person in 0..PEOPLE {
-            enter(&host, room, person, see.clone()).await?;
+            doors.push(enter(&host, room, person, see.clone()).await?);
         }
     }
+    let mut left = Times::default();
+    for room in 0..rooms {
+        let door = enter(&host, room, PEOPLE, see.clone()).await?;
+        let began = Instant::now();
+        ensure!(door.send(()).is_ok(), "somebody was thrown out");
+        left.collect(&mut sights, &[(room, began)], PEOPLE, PEOPLE).await?;
+    }
+    let title = format!("A client leaves a room of {}, signalling only (ms)", PEOPLE + 1);
+    let mut table = Table::new(&title, &["", "median", "p95", "worst", "samples", "goal"]);
+    table.times("the others hear", &left.others, "100");
+    print!("{}", table.text());
     let desk = Desk { client: reqwest::Client::builder().no_proxy().build()?, host };
 
     let columns = ["", "median", "p95", "p99", "worst", "samples", "goal (p99)"];
@@ -65,7 +78,7 @@ async fn measure(server: &Server, rooms: usize) -> Result<()> {
     let mut alone = Times::default();
     for room in 0..rooms {
         let began = desk.remove(room, 0, &mut alone.answered).await?;
-        alone.collect(&mut sights, &[(room, began)], 0).await?;
+        alone.collect(&mut sights, &[(room, began)], 0, PEOPLE).await?;
     }
     alone.rows(&mut table, "one at a time");
     let mut together = Times::default();
@@ -83,7 +96,7 @@ async fn measure(server: &Server, rooms: usize) -> Result<()> {
         begun.push((room, began));
         together.answered.extend(answered);
     }
-    together.collect(&mut sights, &begun, 1).await?;
+    together.collect(&mut sights, &begun, 1, PEOPLE - 1).await?;
     together.rows(&mut table, "all at once");
     print!("{}", table.text());
 
@@ -109,7 +122,7 @@ fn figure(samples: &[f64], share: f64) -> String {
     percentile(samples, share).map_or("–".to_owned(), |ms| format!("{ms:.1}"))
 }
 
-/// Milliseconds since the request was sent.
+/// Milliseconds since it was asked for.
 #[derive(Default)]
 struct Times {
     answered: Vec<f64>,
@@ -118,18 +131,18 @@ struct Times {
 }
 
 impl Times {
-    /// Waits until everybody in those rooms has heard that this person is out.
+    /// Waits until `hearers` in each of those rooms have heard that this person is out.
     async fn collect(
         &mut self,
         sights: &mut mpsc::Receiver<Sight>,
         begun: &[(usize, Instant)],
         person: usize,
+        hearers: usize,
     ) -> Result<()> {
-        // Those before this one are out already.
-        let mut missing = begun.len() * (PEOPLE - person);
+        let mut missing = begun.len() * hearers;
         while missing > 0 {
             let sight = tokio::time::timeout(STEP_TIMEOUT, sights.recv()).await;
-            let sight = sight.context("somebody never heard of a removal")?.context("nobody is left")?;
+            let sight = sight.context("somebody never heard who is out")?.context("nobody is left")?;
             let began = begun.iter().find(|(room, _)| *room == sight.room).map(|(_, began)| *began);
             let Some(began) = began.filter(|_| sight.gone == name(person)) else { continue };
             let heard = if sight.by == sight.gone { &mut self.own } else { &mut self.others };
@@ -157,8 +170,8 @@ fn name(person: usize) -> String {
     format!("person-{person}")
 }
 
-/// Somebody joins, and from then on tells who is out.
-async fn enter(host: &str, room: usize, person: usize, see: mpsc::Sender<Sight>) -> Result<()> {
+/// Somebody joins, and from then on tells who is out. By what is given back they are asked to leave.
+async fn enter(host: &str, room: usize, person: usize, see: mpsc::Sender<Sight>) -> Result<oneshot::Sender<()>> {
     let grants = livekit_token::VideoGrants { room_join: true, room: format!("n:{}", room + 1), ..Default::default() };
     let token = livekit_token::AccessToken::with_api_key(ROOM_KEY.0, ROOM_KEY.1);
     let token = token.with_identity(&name(person)).with_grants(grants).to_jwt()?;
@@ -169,11 +182,21 @@ async fn enter(host: &str, room: usize, person: usize, see: mpsc::Sender<Sight>)
     let wrapped = proto::WrappedJoinRequest { join_request: join.encode_to_vec(), ..Default::default() };
     let join = URL_SAFE_NO_PAD.encode(wrapped.encode_to_vec());
     let url = format!("ws://{host}/rtc/v1?access_token={token}&join_request={join}");
-    let (mut socket, _) = tokio_tungstenite::connect_async(url).await?;
-    let (joined, is_in) = tokio::sync::oneshot::channel();
+    let (socket, _) = tokio_tungstenite::connect_async(url).await?;
+    let (mut write, mut read) = socket.split();
+    let (joined, is_in) = oneshot::channel();
+    let (door, asked) = oneshot::channel();
+    tokio::spawn(async move {
+        if asked.await.is_ok() {
+            let leave = Asked::Leave(proto::LeaveRequest::default());
+            let leave = proto::SignalRequest { message: Some(leave) }.encode_to_vec();
+            // Where the socket is gone, the others hear nothing, and the measurement says so.
+            let _ = write.send(Message::Binary(leave.into())).await;
+        }
+    });
     tokio::spawn(async move {
         let mut joined = Some(joined);
-        while let Some(Ok(frame)) = socket.next().await {
+        while let Some(Ok(frame)) = read.next().await {
             let at = Instant::now();
             let Message::Binary(bytes) = frame else { continue };
             let gone = match proto::SignalResponse::decode(bytes).ok().and_then(|response| response.message) {
@@ -193,7 +216,9 @@ async fn enter(host: &str, room: usize, person: usize, see: mpsc::Sender<Sight>)
             }
         }
     });
-    tokio::time::timeout(STEP_TIMEOUT, is_in).await.context("somebody never got in")?.context("somebody was refused")
+    let is_in = tokio::time::timeout(STEP_TIMEOUT, is_in).await.context("somebody never got in")?;
+    is_in.context("somebody was refused")?;
+    Ok(door)
 }
 
 fn out(who: proto::ParticipantInfo) -> Option<String> {

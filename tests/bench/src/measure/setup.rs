@@ -27,7 +27,7 @@ pub fn run(calls: usize) -> Result<()> {
     let mut caller = headless(&server, "alice", &["--no-meters"], |_| {})?;
     let mut callee = headless(&server, "bob", &["--no-meters", "--mic", "tone:660"], |_| {})?;
     let mut times: BTreeMap<(usize, usize), Vec<f64>> = BTreeMap::new();
-    let (mut rings, mut screens) = (Vec::new(), Vec::new());
+    let (mut rings, mut screens, mut leaves) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..calls {
         let said = Instant::now();
         let (accepted, since) = connect(&mut caller, &mut callee)?;
@@ -44,7 +44,8 @@ pub fn run(calls: usize) -> Result<()> {
                 screens.extend(stats(client)?["pictureDelayMs"].as_f64());
             }
         }
-        hang_up(&mut caller, &mut callee, since)?;
+        let said = hang_up(&mut caller, &mut callee, since)?;
+        leaves.extend(since_said(&callee, since[1], "onRemoteUserLeaveRoom", said));
     }
     let mut table = Table::new(
         &format!("Setting up {calls} video calls, one to one, loopback (ms)"),
@@ -57,6 +58,7 @@ pub fn run(calls: usize) -> Result<()> {
         }
     }
     table.times("camera to screen, by the timecode in the picture", &screens, "150");
+    table.times("hang up to onRemoteUserLeaveRoom at the other", &leaves, "100");
     print!("{}", table.text());
     for client in [&mut caller, &mut callee] {
         client.say("quit")?;

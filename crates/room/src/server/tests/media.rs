@@ -179,15 +179,18 @@ fn speakers_are_told_when_they_begin_and_when_they_end() {
         world.room.handle_audio_level(world.now, track, -20);
         world.pass(Duration::from_millis(20));
     }
-    let levels = |world: &World| -> Vec<f32> {
-        let changes = world.told(boris).iter().filter_map(|message| match message {
+    let levels_of = |world: &World, who| -> Vec<f32> {
+        let changes = world.told(who).iter().filter_map(|message| match message {
             Message::SpeakersChanged(changed) => Some(&changed.speakers),
             _ => None,
         });
         changes.flatten().map(|speaker| speaker.level).collect()
     };
+    let levels = |world: &World| levels_of(world, boris);
     assert_eq!(levels(&world).len(), 1);
     assert!(levels(&world)[0] > 0.0);
+    let carla = world.join("carla");
+    assert_eq!(levels_of(&world, carla), levels(&world), "who comes while somebody speaks is told so");
     world.pass(Duration::from_secs(2));
     assert_eq!(levels(&world).len(), 2);
     assert_eq!(levels(&world)[1], 0.0);
@@ -198,13 +201,14 @@ fn quality_is_told_when_it_changes_and_silence_is_lost() {
     let mut world = World::new(30);
     let (anna, boris) = (world.join("anna"), world.join("boris"));
     world.publish(anna, "cam", Kind::Video);
-    let last = |world: &World, sid: &str| {
-        let updates = world.told(boris).iter().rev().filter_map(|message| match message {
+    let last_to = |world: &World, who, sid: &str| {
+        let updates = world.told(who).iter().rev().filter_map(|message| match message {
             Message::ConnectionQuality(update) => Some(&update.updates),
             _ => None,
         });
         updates.flatten().find(|info| info.participant_sid == sid).map(|info| info.quality())
     };
+    let last = |world: &World, sid: &str| last_to(world, boris, sid);
     let sid = world.room.sid_of(anna).expect("in").to_owned();
     let steps = [
         (0.0, 20, ConnectionQuality::Excellent),
@@ -221,8 +225,15 @@ fn quality_is_told_when_it_changes_and_silence_is_lost() {
         world.pass(Duration::from_millis(200));
         assert_eq!(last(&world, &sid), Some(expected));
     }
+    let carla = world.join("carla");
+    assert_eq!(last_to(&world, carla, &sid), Some(ConnectionQuality::Poor), "who comes later is told, too");
     world.pass(Duration::from_secs(5));
     assert_eq!(last(&world, &sid), Some(ConnectionQuality::Lost));
+    world.room.handle_signal_closed(world.now, carla);
+    world.forget();
+    assert!(world.room.handle_resume(world.now, carla));
+    world.drain();
+    assert_eq!(last_to(&world, carla, &sid), Some(ConnectionQuality::Lost), "and who comes back");
 }
 
 #[test]
