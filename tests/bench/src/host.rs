@@ -4,7 +4,7 @@
 use crate::process::{Process, wait_until};
 use anyhow::{Context, Result, ensure};
 use std::f32::consts::TAU;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -63,6 +63,21 @@ impl Host {
     #[must_use]
     pub fn sound(&self) -> PathBuf {
         socket(&self.runtime)
+    }
+
+    /// The loudest sample (of 32 768) that the speaker gets during this time, in real time.
+    pub fn loudest(&self, time: Duration) -> Result<u16> {
+        let mut command = Command::new("parec");
+        command.arg("--server").arg(socket(&self.runtime)).args(["--device", "ear.monitor", "--format", "s16le"]);
+        command.args(["--channels", "1", "--rate", &RATE.to_string(), "--latency-msec", "50"]);
+        let mut recorder = Process::start("parec", command.stdout(Stdio::piped()).stderr(Stdio::null()))?;
+        let output = recorder.child().stdout.take().context("the recorder's output is a pipe")?;
+        let mut samples = Vec::new();
+        let wanted = time.as_millis() as u64 * u64::from(RATE) / 1000 * 2;
+        output.take(wanted).read_to_end(&mut samples)?;
+        ensure!(samples.len() as u64 == wanted, "parec ended after {} bytes", samples.len());
+        let loudest = samples.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]]).unsigned_abs()).max();
+        Ok(loudest.unwrap_or_default())
     }
 
     /// Whether a window has painted something yet: an empty one is of one colour.

@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 use tests_bench::host::Host;
 use tests_bench::process::{Process, wait_until};
@@ -111,6 +112,12 @@ impl Machine {
         // Number, source, client: the sound server's own streams have no client.
         let of_a_client = |line: &str| line.split('\t').nth(2).is_some_and(|client| client != "-");
         String::from_utf8_lossy(&output.stdout).lines().any(of_a_client)
+    }
+
+    /// The loudest sample (of 32 768) that its speaker gets during this time.
+    pub fn loudest(&self, time: Duration) -> Result<u16> {
+        // It takes that time: the windows' tests share few threads.
+        tokio::task::block_in_place(|| self.host.loudest(time))
     }
 
     /// Keeps what the display shows.

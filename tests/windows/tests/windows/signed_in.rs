@@ -1,13 +1,19 @@
 //! What befalls whoever is signed in: another sign-in, a ticket that ends, a wish for quiet, a voice instead of a picture.
 
 use crate::{back, devices_are_off, talk};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use std::time::Duration;
 use tests_calls::Person;
 use tests_windows::{Scene, Start, Window, step};
 
 /// Long enough to get into a call on a busy machine, short enough to wait for its end.
 const SHORT: Duration = Duration::from_secs(45);
+
+/// The ring is repeated sooner.
+const LONGER_THAN_A_RING: Duration = Duration::from_secs(4);
+
+/// Of 32 768: the ring is far louder, silence is zero.
+const FAINT: u16 = 100;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_sign_in_an_expired_ticket_and_quiet_are_said_clearly() -> Result<()> {
@@ -66,7 +72,7 @@ async fn quiet(alice: &Window<'_>, bob: &Window<'_>) -> Result<()> {
     // Who calls notices nothing.
     alice.shows("calling-screen", "data-ringing", "true").await?;
     bob.sees("incoming-bar").await?;
-    anyhow::ensure!(!bob.has("incoming-dialog").await?, "a dialog disturbs");
+    ensure!(!bob.has("incoming-dialog").await?, "a dialog disturbs");
     bob.stands_before_others(false).await?;
     bob.photograph("undisturbed").await?;
     alice.click("call-hangup").await?;
@@ -75,8 +81,29 @@ async fn quiet(alice: &Window<'_>, bob: &Window<'_>) -> Result<()> {
     back(bob).await?;
     bob.click("recent-missed").await?;
     bob.until("missed call", "return document.querySelector('li[data-missed=\"true\"]') !== null").await?;
+    // Mute: the same as ever, without a sound.
+    set_quiet(bob, "mute").await?;
+    let silence = rung(alice, bob).await?;
+    ensure!(silence < FAINT, "a muted ring is heard: {silence}");
     set_quiet(bob, "off").await?;
-    bob.loses("rail-quiet").await
+    bob.loses("rail-quiet").await?;
+    let ring = rung(alice, bob).await?;
+    ensure!(ring > FAINT, "nobody hears it ring: {ring}");
+    Ok(())
+}
+
+/// Alice rings until bob's speaker has been listened to for a while: the loudest sample.
+async fn rung(alice: &Window<'_>, bob: &Window<'_>) -> Result<u16> {
+    alice.write("dial-user", "bob").await?;
+    alice.click("dial-voice").await?;
+    bob.sees("incoming-dialog").await?;
+    bob.stands_before_others(true).await?;
+    let loudest = bob.machine.loudest(LONGER_THAN_A_RING)?;
+    alice.click("call-hangup").await?;
+    bob.loses("incoming-dialog").await?;
+    back(alice).await?;
+    back(bob).await?;
+    Ok(loudest)
 }
 
 async fn set_quiet(window: &Window<'_>, quiet: &str) -> Result<()> {
