@@ -30,7 +30,11 @@ impl Serving {
     }
 
     fn start_with(data: &Path, more: &[&str]) -> Self {
-        let mut child = program()
+        Self::run(program(), data, more)
+    }
+
+    fn run(mut program: Command, data: &Path, more: &[&str]) -> Self {
+        let mut child = program
             .args(["serve", "--listen", "127.0.0.1:0", "--media", "127.0.0.1:0", "--data-dir"])
             .arg(data)
             .args(more)
@@ -272,4 +276,18 @@ fn keys_of_administrators_are_made_listed_and_revoked_and_it_is_written_down() {
     for text in [listed, lines, audit(&["--json"])] {
         assert!(!text.contains(secret), "{text}");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn as_many_files_are_open_as_the_machine_allows() {
+    let data = tempfile::tempdir().unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"ulimit -Sn 64 && exec "$0" "$@""#, env!("CARGO_BIN_EXE_ahoy-server")]);
+    let serving = Serving::run(shell, data.path(), &[]);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", serving.child.id())).unwrap();
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let [soft, hard] = files.split_whitespace().take(2).collect::<Vec<_>>()[..] else { panic!("{files}") };
+    assert_eq!(soft, hard);
+    assert_ne!(soft, "64");
 }

@@ -124,6 +124,8 @@ pub(super) struct Member {
     /// Sections asked of a one-connection client and not offered yet: audio, video.
     pub asked_sections: Option<(u32, u32)>,
     pub network: Network,
+    /// So many times more it is told who speaks and how the others are connected.
+    pub standing_left: u8,
 }
 
 impl Member {

@@ -87,6 +87,7 @@ impl Room {
             wants: Default::default(),
             asked_sections: None,
             network: Network::default(),
+            standing_left: 0,
         };
         self.members.insert(id, member);
         self.has_new_counts = true;

@@ -10,6 +10,9 @@ use proto::signal_response::Message;
 use proto::{ConnectionQuality, DisconnectReason};
 use std::time::Instant;
 
+/// Who is new is told this often how things stand, at the pace at which qualities are told.
+const STANDING_REPEATS: u8 = 3;
+
 /// Why the room wants to be called at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
@@ -80,6 +83,7 @@ impl Room {
         if now >= self.quality_due {
             self.quality_due = now + QUALITY_INTERVAL;
             self.tell_quality(now);
+            self.repeat_standing();
             if self.has_new_counts {
                 self.tell_room();
             }
@@ -122,8 +126,27 @@ impl Room {
         }
     }
 
-    /// Tells somebody who came, or came back, what the others were told before: only changes are told after.
+    /// Tells somebody who came, or came back, what the others were told before: only changes are told after. And again for
+    /// a while: `livekit-client` drops speakers that it hears of before it counts itself connected.
     pub(super) fn tell_standing(&mut self, to: MemberId) {
+        if let Some(member) = self.members.get_mut(&to) {
+            member.standing_left = STANDING_REPEATS;
+        }
+        self.send_standing(to);
+    }
+
+    fn repeat_standing(&mut self) {
+        let mut fresh = Vec::new();
+        for member in self.members.values_mut().filter(|member| member.standing_left > 0) {
+            member.standing_left -= 1;
+            fresh.push(member.id);
+        }
+        for member in fresh {
+            self.send_standing(member);
+        }
+    }
+
+    fn send_standing(&mut self, to: MemberId) {
         let speakers = self.speakers_changed(self.speakers.told().collect());
         let others = self.members.values().filter(|member| member.id != to);
         let qualities = quality_changed(others.filter_map(quality_of).collect());
