@@ -1,6 +1,8 @@
 //! The wire: what each frame looks like, what is refused how, and that nothing makes the parsers fall over.
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test that is surprised fails")]
 
+mod replay;
+
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -13,6 +15,7 @@ use protocol::{
     CallCard, CallEndReason, CallId, CallMediaType, CallRecord, CallRole, CallScene, Code, DeviceId, ExitReason,
     Profile, Push, RecordCursor, RecordFilter, RecordResult, Refusal, RoomId, UnixMillis, UserId,
 };
+use replay::read;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -440,17 +443,6 @@ fn corpus() -> Vec<(String, Vec<u8>)> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/frames");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     files.map(|path| (path.display().to_string(), std::fs::read(&path).unwrap())).collect()
-}
-
-/// What is read comes back as what it was: a frame has one meaning.
-fn read(bytes: &[u8]) {
-    let text = String::from_utf8_lossy(bytes);
-    if let Ok(message) = ClientMessage::parse(&text) {
-        assert_eq!(ClientMessage::parse(&message.to_text()), Ok(message), "{text}");
-    }
-    if let Ok(message) = ServerMessage::parse(&text) {
-        assert_eq!(ServerMessage::parse(&message.to_text()), Ok(message), "{text}");
-    }
 }
 
 #[test]

@@ -51,7 +51,10 @@ function watch(element, by) {
   };
 }
 
-/** Measures the sound of a track: level, and the strongest frequency. */
+/**
+ * Measures the sound of a track: level, and the strongest frequency. Twice a second the loudest moment since the last time
+ * is told: the fake microphone beeps in a rhythm, and looks in the same rhythm could miss every beep.
+ */
 function listen(track, by) {
   const context = new AudioContext({ sampleRate: 48_000 });
   const analyser = context.createAnalyser();
@@ -59,18 +62,25 @@ function listen(track, by) {
   context.createMediaStreamSource(new MediaStream([track.mediaStreamTrack])).connect(analyser);
   const wave = new Float32Array(analyser.fftSize);
   const bins = new Float32Array(analyser.frequencyBinCount);
-  let first = true;
+  let first = true, told = performance.now(), loudest = { rms: -1 };
+  // Each look takes in the last 170 ms.
   const timer = setInterval(() => {
     analyser.getFloatTimeDomainData(wave);
-    analyser.getFloatFrequencyData(bins);
     const rms = Math.sqrt(wave.reduce((sum, value) => sum + value * value, 0) / wave.length) * 32768;
-    const strongest = bins.reduce((best, value, i) => (i > 4 && value > bins[best] ? i : best), 5);
+    if (rms > loudest.rms) {
+      analyser.getFloatFrequencyData(bins);
+      const strongest = bins.reduce((best, value, i) => (i > 4 && value > bins[best] ? i : best), 5);
+      loudest = { rms: Math.round(rms), hz: Math.round((strongest * 48_000) / analyser.fftSize) };
+    }
     if (first && rms > 50) {
       first = false;
       say("first_audio", { by });
     }
-    say("audio", { by, rms: Math.round(rms), hz: Math.round((strongest * 48_000) / analyser.fftSize) });
-  }, 500);
+    if (performance.now() - told < 500) return;
+    say("audio", { by, ...loudest });
+    told = performance.now();
+    loudest = { rms: -1 };
+  }, 100);
   return () => {
     clearInterval(timer);
     context.close();
@@ -198,7 +208,10 @@ const commands = {
     const [width, height] = text.split("x").map(Number);
     received("video").forEach((publication) => publication.setVideoDimensions({ width, height }));
   },
-  people: () => say("people", { who: [...room.remoteParticipants.keys()].sort() }),
+  people: () => {
+    const quality = Object.fromEntries([...room.remoteParticipants.values()].map((one) => [one.identity, one.connectionQuality]));
+    say("people", { who: Object.keys(quality).sort(), quality });
+  },
   token: () => say("token", { claims: JSON.parse(atob(room.engine.token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))) }),
   cut: () => room.simulateScenario("signal-reconnect"),
   full: () => room.simulateScenario("full-reconnect"),
@@ -216,5 +229,26 @@ const commands = {
   },
   leave: () => room.disconnect(),
 };
+
+/** What the browser counts: for the message of a test that waits in vain. */
+async function numbers() {
+  const kept = {
+    "inbound-rtp": ["kind", "mid", "ssrc", "packetsReceived", "packetsLost", "packetsDiscarded", "totalAudioEnergy", "concealedSamples",
+      "totalSamplesReceived", "framesReceived", "framesDecoded", "keyFramesDecoded", "pliCount"],
+    "outbound-rtp": ["kind", "mid", "ssrc", "rid", "active", "packetsSent", "framesEncoded", "keyFramesEncoded", "pliCount"],
+    "media-source": ["kind", "totalAudioEnergy", "frames"],
+    transport: ["dtlsState", "iceState", "packetsSent", "packetsReceived"],
+  };
+  const { publisher, subscriber } = room.engine.pcManager;
+  const all = [];
+  for (const transport of [publisher, subscriber].filter(Boolean))
+    for (const [, one] of await transport.getStats()) {
+      const names = kept[one.type];
+      if (names) all.push(Object.fromEntries(["type", ...names].filter((name) => name in one).map((name) => [name, one[name]])));
+    }
+  const elements = [...document.querySelectorAll("audio,video")].map((one) => [one.tagName, one.paused, one.currentTime, one.srcObject?.getTracks().map((track) => [track.muted, track.readyState])]);
+  say("numbers", { all, elements });
+}
+commands.numbers = numbers;
 
 window.command = (verb, rest) => commands[verb]?.(rest);

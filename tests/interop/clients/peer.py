@@ -243,6 +243,9 @@ async def main():
                 for participant in room.remote_participants.values():
                     for publication in participant.track_publications.values():
                         publication.set_subscribed(verb == "subscribe")
+            elif verb == "numbers":
+                stats = await room.get_rtc_stats()
+                say("numbers", all=str(stats))
             elif verb == "people":
                 say("people", who=sorted(room.remote_participants))
             elif verb == "mute":

@@ -198,6 +198,28 @@ impl Peer {
 
     /// Waits for a report that `fits` and has not been read yet.
     pub async fn wait_new(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Result<Value> {
+        match self.await_new(what, fits).await {
+            Ok(found) => Ok(found),
+            Err(error) => {
+                let numbers = self.counted().await;
+                Err(error.context(format!("{} counts {numbers}", self.name)))
+            }
+        }
+    }
+
+    /// What the client has counted, for the message of a test that waited in vain.
+    async fn counted(&mut self) -> String {
+        if self.client == Client::Headless || self.command("numbers").await.is_err() {
+            return "none".into();
+        }
+        let is_answer = |value: &Value| value["event"] == "numbers";
+        if !self.tells_within(Duration::from_secs(5), is_answer).await {
+            return "none".into();
+        }
+        self.seen.iter().rfind(|value| is_answer(value)).map(Value::to_string).unwrap_or_default()
+    }
+
+    async fn await_new(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Result<Value> {
         let deadline = tokio::time::Instant::now() + DEADLINE;
         loop {
             match tokio::time::timeout_at(deadline, self.lines.recv()).await {

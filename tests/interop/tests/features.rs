@@ -53,6 +53,9 @@ async fn fairly(scene: impl AsyncFn() -> Result<()>) -> Result<()> {
     match scene().await {
         Ok(()) => Ok(()),
         Err(first) => {
+            if true {
+                return Err(first);
+            }
             eprintln!("once more, after: {first:#}");
             scene().await
         }
@@ -382,7 +385,6 @@ fn speakers(who: &'static [&'static str]) -> impl Fn(&Value) -> bool {
 async fn who_speaks_and_how_well_they_are_connected_is_told() -> Result<()> {
     fairly(async || {
         let server = TestServer::start().await?;
-        // Changes are told, to those who are in: the listeners come first.
         let mut boris = listener(&server, "boris", BROWSER).await?;
         let mut clara = listener(&server, "clara", PYTHON_TWO).await?;
         let mut anna = speaker(&server, "anna", PYTHON).await?;
@@ -396,6 +398,16 @@ async fn who_speaks_and_how_well_they_are_connected_is_told() -> Result<()> {
         anna.command("unmute").await?;
         for peer in [&mut boris, &mut clara] {
             peer.wait_new("anna speaks again", speakers(&["anna"])).await?;
+        }
+        // Who comes later is told what the others were told before.
+        for (name, how) in [("emil", BROWSER_TWO), ("frieda", PYTHON)] {
+            let mut later = listener(&server, name, how).await?;
+            later.wait("anna speaks", speakers(&["anna"])).await?;
+            // A browser knows it without an event where it heard of it before it was quite connected.
+            if how == BROWSER_TWO {
+                let knows = |value: &Value| value["quality"]["anna"].as_str().is_some_and(|it| it != "unknown");
+                later.ask("people", "people", "how anna is connected", knows).await?;
+            }
         }
         let _dora = speaker(&server, "dora", BROWSER_TWO).await?;
         let lists = |value: &Value, name: &str| {

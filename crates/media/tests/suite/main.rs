@@ -7,5 +7,6 @@ mod devices;
 mod jitter;
 mod packets;
 mod picture;
+mod replay;
 mod signal;
 mod voice;
