@@ -69,6 +69,11 @@ impl Server {
         let secrets = Secrets::load(&config.data_dir)?;
         let store = Store::open(&config.data_dir)?;
         let audit = Audit::open(&config.data_dir)?;
+        let takes_our_name = |key: &ApiKey| config.rooms == RoomsKind::Embedded && key.key == OWN_KEY;
+        anyhow::ensure!(
+            !config.api_keys.iter().any(takes_our_name),
+            "api-key: {OWN_KEY} is the name of this server's own key"
+        );
         let ticket_key = Arc::new(ticket_key(&config, &secrets));
         let tokens = Tokens::open(minting_key(&config, secrets.room_secret), &config.api_keys, &config.data_dir)
             .map(Arc::new)?;

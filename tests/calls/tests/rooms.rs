@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 use engine::api::{Ended, Intent, Presence, Stage};
+use media::{DeviceChoice, Synthetic};
 use protocol::{Code, Event, ExitReason, LeaveReason, RoomId, UserId};
-use tests_calls::{House, Person};
+use tests_calls::{House, Person, Proxy};
 
 fn number(n: u32) -> RoomId {
     RoomId::number(n).expect("a good number")
@@ -133,4 +134,32 @@ async fn whoever_is_put_out_of_a_room_learns_by_whom() -> Result<()> {
     house.dismiss(&number(9)).await?;
     assert_eq!(alice.wait("onExitRoom").await?, Event::OnExitRoom { reason: ExitReason::Dismissed });
     alice.see("by whom", by_the_key).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_put_out_while_away_learns_it_on_the_way_back() -> Result<()> {
+    let house = House::open().await?;
+    for (room, reason) in [(number(10), ExitReason::Removed), (text("hall"), ExitReason::Dismissed)] {
+        let proxy = Proxy::open(house.address()).await?;
+        let (tone, deaf) = (DeviceChoice::Synthetic(Synthetic::Tone(440)), DeviceChoice::None);
+        let mut alice = Person::arrive_by(&house, proxy.url(), "alice", tone, deaf).await?;
+        let mut bob = Person::simple(&house, "bob").await?;
+        enter(&mut alice, &room).await?;
+        enter(&mut bob, &room).await?;
+        proxy.cut();
+        match reason {
+            ExitReason::Removed => house.remove(&room, "alice").await?,
+            _ => house.dismiss(&room).await?,
+        }
+        proxy.mend();
+        assert_eq!(alice.wait("onExitRoom").await?, Event::OnExitRoom { reason });
+        alice
+            .see("why and by whom", |snapshot| {
+                matches!(&snapshot.stage, Stage::Ended(Ended::Room { reason: told, by: Some(by), .. })
+                    if *told == reason && by.as_str() == "tests")
+            })
+            .await?;
+        alice.see("a closed camera", |snapshot| !snapshot.devices.camera_on).await?;
+    }
+    Ok(())
 }

@@ -207,7 +207,7 @@ async fn an_outage_is_made_up_for(how: How) -> Result<()> {
     anna.event("unreached").await?;
     clara.command("leave").await?;
     boris.event_by("left", "clara").await?;
-    let mut dora = listener(&server, "dora", PYTHON).await?;
+    let mut dora = speaker(&server, "dora", PYTHON).await?;
     boris.command("mute").await?;
     dora.event_by("muted", "boris").await?;
     admin.done("UpdateRoomMetadata", json!({ "room": "room", "metadata": "theme" })).await?;
@@ -225,6 +225,9 @@ async fn an_outage_is_made_up_for(how: How) -> Result<()> {
     anna.wait("the theme", |value| value["event"] == "room_metadata" && value["text"] == "theme").await?;
     anna.event_by("left", "clara").await?;
     has_around(&mut anna, &["boris", "dora"]).await?;
+    // What was offered meanwhile is offered again.
+    anna.hears("dora", hz(PYTHON)).await?;
+    anna.sees("dora").await?;
     boris.command("unmute").await?;
     still_meet(&mut anna, &mut boris).await?;
     boris.never("that anna left", is("left", "anna"))?;

@@ -8,6 +8,7 @@
 //! ```
 
 mod calls;
+mod ending;
 mod group;
 mod membership;
 mod pulse;

@@ -13,7 +13,7 @@ mod told;
 
 use outage::{Outage, Step};
 use people::People;
-use protocol::{ExitReason, LeaveReason};
+use protocol::{Code, ExitReason, LeaveReason};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -45,8 +45,21 @@ pub enum Ending {
     Refused(i32),
     /// 30 min of trying: -3301.
     GaveUp,
+    /// The way back in was refused; a TRTC code.
+    RejoinRefused(i32),
     /// Out for longer than the server waits for a member of a call.
     OutTooLong,
+}
+
+impl Ending {
+    /// Whoever was put out while away learns it by the code.
+    fn of_a_refused_rejoin(code: i32) -> Self {
+        match Code::from_number(code) {
+            Some(Code::UserRemoved) => Self::Exit(ExitReason::Removed),
+            Some(Code::RoomNotExist) => Self::Exit(ExitReason::Dismissed),
+            Some(_) | None => Self::RejoinRefused(code),
+        }
+    }
 }
 
 /// The path of media as the window shows it.
@@ -247,8 +260,8 @@ impl Client {
             (State::Entering { .. }, code) => {
                 self.leave(now, Ending::Refused(code.unwrap_or(ERR_GAVE_UP)), false);
             }
-            // The token is void: the server is there and does not want this member any more.
-            (State::Out(_), Some(_)) => self.leave(now, Ending::OutTooLong, false),
+            // The server is there and does not want this member any more.
+            (State::Out(_), Some(code)) => self.leave(now, Ending::of_a_refused_rejoin(code), false),
             (State::Out(outage), None) => outage.attempt_ended(now, false),
             (State::In | State::Leaving { .. } | State::Over, _) => {}
         }

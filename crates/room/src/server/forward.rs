@@ -30,6 +30,8 @@ impl Layer {
 pub struct Incoming {
     /// The layer it belongs to.
     pub layer: Layer,
+    /// Its stream (SSRC). A publisher may begin another one in the same section, with numbers of its own.
+    pub stream: u32,
     /// Extended sequence number of its own stream.
     pub sequence: u64,
     /// RTP timestamp, in the codec's clock.
@@ -54,10 +56,14 @@ pub struct Outgoing {
 /// The first outgoing sequence number: room for packets that come late, and rollover counter 0 all the same.
 const FIRST_SEQUENCE: u64 = 1_000;
 
+/// A replaced stream's packets are late, not the publisher's change of mind, for this long.
+const RETIRED_FOR: Duration = Duration::from_secs(1);
+
 /// How a stream that is being forwarded maps to the outgoing one.
 #[derive(Clone, Copy, Debug)]
 struct Mapping {
     layer: Layer,
+    stream: u32,
     /// Incoming number of the first packet of this mapping; older ones belong to what came before.
     first_in: u64,
     first_out: u64,
@@ -75,13 +81,26 @@ pub struct Forward {
     mapping: Option<Mapping>,
     /// Highest numbers sent: sequence, timestamp, and when.
     last: Option<(u64, u32, Instant)>,
+    /// The wanted layer goes on in another stream than the one that is forwarded.
+    is_replaced: bool,
+    /// The stream that another one replaced, and when: its last packets may come late.
+    retired: Option<(u32, Instant)>,
 }
 
 impl Forward {
     /// A subscription that has sent nothing. `clock_rate` in **Hz**; `wait_for_keyframe` where keyframes can be read.
     #[must_use]
     pub fn new(clock_rate: u32, wait_for_keyframe: bool) -> Self {
-        Self { clock_rate, wait_for_keyframe, target: Layer(0), paused: false, mapping: None, last: None }
+        Self {
+            clock_rate,
+            wait_for_keyframe,
+            target: Layer(0),
+            paused: false,
+            mapping: None,
+            last: None,
+            is_replaced: false,
+            retired: None,
+        }
     }
 
     /// Sets the layer that is wanted. True if a keyframe of it is needed for the change.
@@ -102,7 +121,11 @@ impl Forward {
     /// Whether nothing, or another layer than the wanted one, flows, and a keyframe would change that.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
-        !self.paused && self.wait_for_keyframe && self.mapping.is_none_or(|mapping| mapping.layer != self.target)
+        !self.paused && self.wait_for_keyframe && self.wants_other()
+    }
+
+    fn wants_other(&self) -> bool {
+        self.is_replaced || self.mapping.is_none_or(|mapping| mapping.layer != self.target)
     }
 
     /// The layer that flows.
@@ -117,13 +140,21 @@ impl Forward {
             return None;
         }
         let is_start = packet.keyframe || !self.wait_for_keyframe;
-        let wants_other = self.mapping.is_none_or(|mapping| mapping.layer != self.target);
+        let is_late = |(stream, since): (u32, Instant)| {
+            stream == packet.stream && packet.arrived.saturating_duration_since(since) < RETIRED_FOR
+        };
+        if self.retired.is_some_and(is_late) {
+            return None;
+        }
+        let is_another = |mapping: Mapping| mapping.layer == packet.layer && mapping.stream != packet.stream;
+        self.is_replaced |= packet.layer == self.target && self.mapping.is_some_and(is_another);
         let mut switched = false;
-        if wants_other && packet.layer == self.target && is_start {
+        if self.wants_other() && packet.layer == self.target && is_start {
             switched = self.mapping.is_some();
             self.bind(packet);
         }
-        let mapping = self.mapping.filter(|mapping| mapping.layer == packet.layer)?;
+        let is_its = |mapping: &Mapping| mapping.layer == packet.layer && mapping.stream == packet.stream;
+        let mapping = self.mapping.filter(is_its)?;
         // What was sent before a switch is not repeated under new numbers; before the very first packet there is room.
         let is_first_mapping = mapping.first_out == FIRST_SEQUENCE;
         let sequence = if packet.sequence >= mapping.first_in {
@@ -149,8 +180,12 @@ impl Forward {
                 (sequence + 1, timestamp.wrapping_add(self.ticks(elapsed).max(1)))
             }
         };
+        let replaced = self.mapping.filter(|mapping| mapping.layer == packet.layer && mapping.stream != packet.stream);
+        self.retired = replaced.map(|mapping| (mapping.stream, packet.arrived)).or(self.retired);
+        self.is_replaced = false;
         self.mapping = Some(Mapping {
             layer: packet.layer,
+            stream: packet.stream,
             first_in: packet.sequence,
             first_out,
             timestamp_offset: timestamp.wrapping_sub(packet.timestamp),
@@ -203,6 +238,7 @@ mod tests {
     fn at(base: Instant, ms: u64, layer: u8, sequence: u64, keyframe: bool) -> Incoming {
         Incoming {
             layer: Layer(layer),
+            stream: u32::from(layer),
             sequence,
             timestamp: u32::try_from(ms * 90).expect("small"),
             keyframe,
@@ -249,6 +285,27 @@ mod tests {
         assert_eq!(high.timestamp.wrapping_sub(low.timestamp), 33 * 90);
         assert_eq!(forward.step(at(base, 67, 0, 12, false)), None, "the old layer is over");
         assert_eq!(forward.step(at(base, 68, 2, 9_000, false)), None, "older than the switch");
+    }
+
+    #[test]
+    fn another_stream_in_the_same_place_goes_on_without_a_gap() {
+        let base = Instant::now();
+        let another = |ms, sequence, keyframe| Incoming { stream: 99, ..at(base, ms, 0, sequence, keyframe) };
+        let mut picture = Forward::new(90_000, true);
+        let before = picture.step(at(base, 0, 0, 40_000, true)).expect("starts");
+        assert!(!picture.is_waiting());
+        assert_eq!(picture.step(another(33, 7, false)), None);
+        assert!(picture.is_waiting(), "a keyframe of the new stream is asked for");
+        let after = picture.step(another(66, 8, true)).expect("goes on");
+        assert_eq!(after.sequence, before.sequence + 1);
+        assert_eq!(picture.step(at(base, 70, 0, 40_001, true)), None, "a late one of the old stream");
+        assert!(!picture.is_waiting());
+        let back = picture.step(at(base, 3_000, 0, 40_500, true)).expect("the first stream goes on after all");
+        assert_eq!(back.sequence, after.sequence + 1);
+        let mut voice = Forward::new(48_000, false);
+        let before = voice.step(at(base, 0, 0, 40_000, false)).expect("starts");
+        let after = voice.step(another(20, 7, false)).expect("at once");
+        assert_eq!(after.sequence, before.sequence + 1);
     }
 
     #[test]

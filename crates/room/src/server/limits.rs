@@ -15,6 +15,13 @@ pub const ATTRIBUTES_LIMIT: usize = 64 << 10;
 /// One data packet, whole. Larger ones do not fit the data channels' largest message (SCTP, 64 KiB).
 pub const DATA_LIMIT: usize = 64_000;
 
+/// What is said of a track when it is announced, **bytes** on the wire: names, layers, codecs. Everybody is told all of it
+/// with every change.
+pub(super) const ANNOUNCEMENT_LIMIT: usize = 4 << 10;
+
+/// Features of an audio track; LiveKit knows ten.
+pub(super) const FEATURE_LIMIT: usize = 16;
+
 /// Most tracks that one member may announce or publish: more is a mistake or an attack.
 pub(super) const TRACK_LIMIT: usize = 32;
 

@@ -248,8 +248,10 @@ impl Room {
             return;
         }
         if notify {
-            let leave =
-                proto::LeaveRequest { reason: reason.into(), action: Action::Disconnect.into(), ..Default::default() };
+            // Whoever could not follow may come back at once; to all others it was said for good.
+            let is_behind = reason == DisconnectReason::StateMismatch;
+            let action = if is_behind { Action::Reconnect } else { Action::Disconnect };
+            let leave = proto::LeaveRequest { reason: reason.into(), action: action.into(), ..Default::default() };
             self.signal(id, Message::Leave(leave));
         }
         let owned: Vec<TrackId> =

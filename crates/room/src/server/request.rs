@@ -1,11 +1,12 @@
 //! What a member asks on its signal socket. Offers and answers are the body's to read.
 
 use super::ids::{Kind, MemberId, TrackId};
-use super::limits::TRACK_LIMIT;
+use super::limits::{ANNOUNCEMENT_LIMIT, FEATURE_LIMIT, TRACK_LIMIT};
 use super::member::{Announced, Member};
-use super::track::{self, highest_layer};
+use super::track::{self, Track, highest_layer};
 use super::{Output, Room, Settings, rights};
 use livekit_protocol as proto;
+use prost::Message as _;
 use proto::request_response::{Reason, Request};
 use proto::signal_request::Message as Asked;
 use proto::signal_response::Message;
@@ -79,6 +80,10 @@ impl Room {
         // A second codec for a published track is never asked for, so it is never announced in earnest.
         if !request.sid.is_empty() {
             return Err((Reason::UnsupportedType, "one codec is enough".into()));
+        }
+        if request.encoded_len() > ANNOUNCEMENT_LIMIT {
+            let why = format!("what is said of a track has at most {ANNOUNCEMENT_LIMIT} bytes");
+            return Err((Reason::LimitExceeded, why));
         }
         let owned = self.tracks.values().filter(|track| track.owner == id).count();
         if owned + member.announced.len() >= TRACK_LIMIT {
@@ -223,7 +228,10 @@ impl Room {
 
     fn update_audio(&mut self, id: MemberId, request: proto::UpdateLocalAudioTrack) {
         let Some(track) = self.own_track(id, &request.track_sid) else { return };
-        if let Some(entry) = self.tracks.get_mut(&track).filter(|track| track.kind == Kind::Audio) {
+        let is_news = |info: &proto::TrackInfo| info.audio_features != request.features;
+        let is_small = request.features.len() <= FEATURE_LIMIT;
+        let fits = |track: &&mut Track| track.kind == Kind::Audio && is_small && is_news(&track.info);
+        if let Some(entry) = self.tracks.get_mut(&track).filter(fits) {
             entry.info.audio_features = request.features;
             self.tell_others(id);
         }
@@ -231,7 +239,9 @@ impl Room {
 
     fn update_video(&mut self, id: MemberId, request: &proto::UpdateLocalVideoTrack) {
         let Some(track) = self.own_track(id, &request.track_sid) else { return };
-        if let Some(entry) = self.tracks.get_mut(&track).filter(|track| track.kind == Kind::Video) {
+        let is_news = |info: &proto::TrackInfo| (info.width, info.height) != (request.width, request.height);
+        let fits = |track: &&mut Track| track.kind == Kind::Video && is_news(&track.info);
+        if let Some(entry) = self.tracks.get_mut(&track).filter(fits) {
             entry.info.width = request.width;
             entry.info.height = request.height;
             self.tell_others(id);

@@ -18,7 +18,16 @@ const PATH: &str = "/twirp/livekit.RoomService/";
 
 /// Methods that do something to people or rooms. Their requests all have the room as field 1 and the person as field 2,
 /// where they have one.
-const ACTS: [&str; 4] = ["RemoveParticipant", "DeleteRoom", "MutePublishedTrack", "UpdateParticipant"];
+const ACTS: [&str; 8] = [
+    "CreateRoom",
+    "DeleteRoom",
+    "MutePublishedTrack",
+    "RemoveParticipant",
+    "SendData",
+    "UpdateParticipant",
+    "UpdateRoomMetadata",
+    "UpdateSubscriptions",
+];
 
 /// Larger requests are refused by the service, too.
 const BODY_LIMIT: usize = 2 << 20;

@@ -85,13 +85,15 @@ pub(super) fn name(codec: Codec) -> String {
     codec.to_string()
 }
 
-/// The extensions that say something of the media; those of the transport are each connection's own.
-pub(super) fn passed_on(values: &ExtensionValues) -> ExtensionValues {
+/// The extensions that say something of the media; those of the transport are each connection's own. Browsers describe
+/// dependencies of VP8, too; there a receiver that misses the description throws away what it could decode without.
+pub(super) fn passed_on(codec: Codec, values: &ExtensionValues) -> ExtensionValues {
+    let user_values = if codec == Codec::Av1 { values.user_values.clone() } else { Default::default() };
     ExtensionValues {
         audio_level: values.audio_level,
         voice_activity: values.voice_activity,
         video_orientation: values.video_orientation,
-        user_values: values.user_values.clone(),
+        user_values,
         ..ExtensionValues::default()
     }
 }

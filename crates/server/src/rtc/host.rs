@@ -3,6 +3,7 @@
 use super::connection::{Connection, Role, sections};
 use super::net::Net;
 use super::route::Route;
+use super::sdp;
 use super::stun::Addressee;
 use super::{RoomOptions, Session, SignalSink, ToSocket};
 use crate::config::RoomRules;
@@ -146,6 +147,8 @@ impl Host {
         let session = peer.session;
         self.brain.handle_resume(now, member);
         self.settle(now, net);
+        let unanswered = self.connection(member, Role::Subscriber).and_then(|it| it.unanswered_offer());
+        self.signal(member, unanswered.map(Message::Offer));
         if let Some(state) = entry.sync {
             self.brain.handle_request(now, unix_ms(), member, Asked::SyncState(state));
         }
@@ -206,6 +209,17 @@ impl Host {
     pub fn shut_down(&mut self, now: Instant, net: &mut Net) {
         self.brain.handle_shutdown(now);
         self.settle(now, net);
+    }
+
+    /// Whether this connection is called so.
+    pub fn is_named(&self, owner: (MemberId, Role), name: &str) -> bool {
+        let connection = self.peers.get(&owner.0).and_then(|peer| peer.connections.get(&owner.1));
+        connection.is_some_and(|connection| connection.name == name)
+    }
+
+    /// Whether any connection is called so.
+    pub fn has_name(&self, name: &str) -> bool {
+        self.peers.values().flat_map(|peer| peer.connections.values()).any(|connection| connection.name == name)
     }
 
     /// Whose connection a datagram is for, by the name it bears and by what the connection says of it.
@@ -317,6 +331,10 @@ impl Host {
 
     fn offered(&mut self, now: Instant, net: &mut Net, member: MemberId, offer: &proto::SessionDescription) {
         let Some(peer) = self.peers.get(&member) else { return };
+        if let Err(error) = sdp::check(&offer.sdp) {
+            tracing::warn!(%error, "an offer is refused");
+            return self.brain.handle_failure(now, member, DisconnectReason::MediaFailure);
+        }
         let role = if peer.wiring == Wiring::One { Role::Single } else { Role::Publisher };
         let is_new = !peer.connections.contains_key(&role);
         if is_new {

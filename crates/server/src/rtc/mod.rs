@@ -32,8 +32,7 @@ const COMMAND_CAPACITY: usize = 1_024;
 /// Messages waiting for one signal socket. When full, the client does not read and the socket is given up.
 pub const SIGNAL_CAPACITY: usize = 512;
 
-/// What happened, on its way to the adapter. When full, the worker drops news with a warning; the adapter's readers
-/// ask for the list anew.
+/// What happened, on its way to the adapter. When full, the worker keeps the rest and tries again.
 const HAPPENED_CAPACITY: usize = 4_096;
 
 /// Where messages for one signal socket go. Dropped: the socket is to be closed.

@@ -42,6 +42,8 @@ struct Ours {
 struct Pending {
     offer: SdpPendingOffer,
     id: u32,
+    /// As it was sent: it may have been lost with the socket.
+    text: proto::SessionDescription,
     added: Vec<(TrackId, Mid)>,
     ended: Vec<Slot>,
 }
@@ -154,10 +156,16 @@ impl Connection {
     ) -> proto::SessionDescription {
         self.offers.made += 1;
         let id = self.offers.made;
-        self.offers.pending = Some(Pending { offer: pending, id, added, ended });
         let plans = self.offers.plans();
         let (sdp, mid_to_track_id) = self.dress(&sdp::we_start(&offer.to_sdp_string()), &plans);
-        proto::SessionDescription { r#type: "offer".into(), sdp, id, mid_to_track_id }
+        let text = proto::SessionDescription { r#type: "offer".into(), sdp, id, mid_to_track_id };
+        self.offers.pending = Some(Pending { offer: pending, id, text: text.clone(), added, ended });
+        text
+    }
+
+    /// The offer that is under way: where it, or its answer, was lost, no other one would ever follow.
+    pub fn unanswered_offer(&self) -> Option<proto::SessionDescription> {
+        self.offers.pending.as_ref().map(|pending| pending.text.clone())
     }
 
     /// The client's answer to our offer: which track now has which section. An answer to an older offer is ignored.
@@ -165,6 +173,7 @@ impl Connection {
         let Some(pending) = self.offers.pending.take_if(|pending| answer.id == 0 || answer.id == pending.id) else {
             return Ok(Vec::new());
         };
+        sdp::check(&answer.sdp)?;
         let parsed = SdpAnswer::from_sdp_string(&answer.sdp).map_err(|error| RtcError::RemoteSdp(error.to_string()))?;
         self.rtc.sdp_api().accept_answer(pending.offer, parsed)?;
         for slot in pending.ended {
@@ -257,7 +266,9 @@ mod tests {
         let offer = pair.server.offer_changes().unwrap();
         pair.server.change(add(4, Kind::Audio));
         assert!(pair.server.offer_changes().is_none(), "one offer at a time");
+        assert_eq!(pair.server.unanswered_offer().as_ref(), Some(&offer), "as it was sent, should it have been lost");
         assert_eq!(pair.answer(&offer), [(TrackId(3), slots[0].clone())]);
+        assert_eq!(pair.server.unanswered_offer(), None);
         let (offer, _) = pair.offer(Vec::new());
         assert_eq!(lines(&offer, "a=msid:").len(), 3);
     }

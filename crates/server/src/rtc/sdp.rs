@@ -6,6 +6,7 @@
 use room::server::{Kind, Section, SectionPlan, Slot};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use str0m::RtcError;
 
 /// Makes an offer that leaves the DTLS role open ask us to start: 30–40 ms sooner connected than waiting.
 pub(super) fn let_us_start(offer: &str) -> String {
@@ -42,6 +43,36 @@ pub(super) fn sections(offer: &str) -> Vec<Section> {
         sections.push(Section { slot: Slot(mid.to_owned()), kind, sends: sends.then(track), receives });
     }
     sections
+}
+
+/// Sections of one description; a client in a full room has some hundred.
+const SECTION_LIMIT: usize = 1_000;
+
+/// Refuses what `str0m` would trip over, or chew on for long: sections without end, and a payload type that means two
+/// things in one description (all its sections share one transport, RFC 9143 section 9.1).
+pub(super) fn check(sdp: &str) -> Result<(), RtcError> {
+    let refuse = |why: String| Err(RtcError::RemoteSdp(why));
+    if sdp.lines().filter(|line| line.starts_with("m=")).count() > SECTION_LIMIT {
+        return refuse(format!("more than {SECTION_LIMIT} sections"));
+    }
+    let mut codecs: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut formats: BTreeMap<(&str, &str), &str> = BTreeMap::new();
+    for line in sdp.lines() {
+        if let Some((pt, codec)) = line.strip_prefix("a=rtpmap:").and_then(|map| map.split_once(' ')) {
+            if codecs.insert(pt, codec).is_some_and(|other| !other.eq_ignore_ascii_case(codec)) {
+                return refuse(format!("payload type {pt} stands for two codecs"));
+            }
+        } else if let Some((pt, format)) = line.strip_prefix("a=fmtp:").and_then(|map| map.split_once(' ')) {
+            for (name, value) in format.split(';').filter_map(|part| part.trim().split_once('=')) {
+                let tells_apart = ["apt", "profile-level-id", "packetization-mode", "profile-id"].contains(&name);
+                let other = tells_apart.then(|| formats.insert((pt, name), value)).flatten();
+                if other.is_some_and(|other| !other.eq_ignore_ascii_case(value)) {
+                    return refuse(format!("payload type {pt} has two values of {name}"));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The streams of one of our sending sections: the main SSRC, and that of its retransmissions.
@@ -210,12 +241,29 @@ mod tests {
         assert!(dressed.contains("a=recvonly\r\n"));
     }
 
+    #[test]
+    fn one_payload_type_has_one_meaning_in_all_sections() {
+        let video = |pt: u8, codec: &str, format: &str| {
+            format!("m=video 9 X {pt}\r\na=rtpmap:{pt} {codec}/90000\r\na=fmtp:{pt} {format}\r\n")
+        };
+        let h264 = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
+        let fine = video(96, "H264", h264) + &video(96, "h264", h264) + &video(97, "rtx", "apt=96");
+        assert!(check(&fine).is_ok());
+        assert!(check(&(fine.clone() + &video(96, "VP8", "x"))).is_err());
+        assert!(check(&(fine.clone() + &video(97, "rtx", "apt=98"))).is_err());
+        assert!(check(&(fine + &video(96, "H264", "profile-level-id=64001f"))).is_err());
+        let opus = |format: &str| format!("m=audio 9 X 111\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 {format}\r\n");
+        assert!(check(&(opus("minptime=10;stereo=1") + &opus("minptime=10"))).is_ok());
+        assert!(check(&"m=video 9 X 96\r\n".repeat(SECTION_LIMIT + 1)).is_err());
+    }
+
     proptest! {
         #[test]
         fn no_text_panics(text in "(m=(audio|video)? ?[ -~]{0,12}\r?\n|a=(mid|msid|fmtp|rtpmap):[ -~]{0,12}\n){0,8}") {
             let found = sections(&text);
             let plans = found.into_iter().map(|section| (section.slot, SectionPlan::default())).collect();
             dress(&text, &plans, &BTreeMap::new());
+            let _ = check(&text);
         }
     }
 }

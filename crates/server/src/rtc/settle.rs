@@ -102,6 +102,7 @@ impl Host {
         let readable = Readable::from_name(&codecs::name(spec.codec));
         let incoming = Incoming {
             layer,
+            stream: *packet.header.ssrc,
             sequence: *packet.seq_no,
             timestamp: packet.header.timestamp,
             keyframe: readable.starts_keyframe(&packet.payload),
@@ -126,7 +127,7 @@ impl Host {
             let Some(out) = step else { continue };
             let write = RtpWrite::new(pt, out.sequence.into(), out.timestamp, packet.timestamp, packet.payload.clone())
                 .marker(packet.header.marker)
-                .ext_vals(codecs::passed_on(&packet.header.ext_vals))
+                .ext_vals(codecs::passed_on(spec.codec, &packet.header.ext_vals))
                 .nackable(spec.codec.is_video());
             connection.write(&target, write);
             let events = &mut self.events;
@@ -201,9 +202,10 @@ impl Host {
         let Some(peer) = self.peers.get_mut(&member) else { return };
         let role = if peer.wiring == Wiring::One { Role::Single } else { Role::Subscriber };
         let Some(connection) = peer.connections.get_mut(&role) else { return };
-        if connection.send_data(reliable, packet).is_err() {
-            tracing::warn!(member = member.0, "a member does not read its data");
-            self.brain.handle_failure(now, member, DisconnectReason::MediaFailure);
+        // One whose socket is away may be anywhere: what does not fit is lost for it, as for one that comes later.
+        if connection.send_data(reliable, packet).is_err() && peer.signal.is_some() {
+            tracing::warn!(member = member.0, "a member does not read its data and is to enter anew");
+            self.brain.handle_failure(now, member, DisconnectReason::StateMismatch);
         }
         self.drain(net, member, role);
     }

@@ -137,6 +137,7 @@ struct Knock {
 
 /// Somebody who may enter.
 struct Entrant {
+    token: String,
     claims: Claims,
     request: Request,
     joining: Box<Joining>,
@@ -159,7 +160,8 @@ impl Signals {
         }
         let query = knock.query.as_deref().unwrap_or_default();
         let token = bearer(&knock.headers).map(str::to_owned).or_else(|| request::parameter(query, "access_token"));
-        let claims = self.tokens.verify(&token.ok_or(Refusal::NoToken)?)?;
+        let token = token.ok_or(Refusal::NoToken)?;
+        let claims = self.tokens.verify(&token)?;
         if !claims.video.room_join || claims.video.room.is_empty() || claims.sub.is_empty() {
             return Err(Refusal::NoJoin);
         }
@@ -173,7 +175,7 @@ impl Signals {
             let (room, joining) = (claims.video.room.clone(), joining.clone());
             self.media.ask(|reply| Command::MayJoin { room, joining, reply }).await??;
         }
-        Ok(Entrant { claims, request, joining })
+        Ok(Entrant { token, claims, request, joining })
     }
 
     async fn open(self, knock: Knock, upgrade: WebSocketUpgrade) -> Result<Response, Refusal> {

@@ -22,6 +22,13 @@ const RENEWAL_INTERVAL: Duration = Duration::from_secs(100);
 /// A client that does not take a frame for this long is cut off.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// By what the client may be here.
+struct Pass {
+    /// The last token that it was given, or came with.
+    token: String,
+    claims: Claims,
+}
+
 struct Membership {
     room: String,
     member: MemberId,
@@ -35,8 +42,8 @@ pub(super) async fn serve(mut socket: WebSocket, media: Media, tokens: Arc<Token
         Ok(membership) => membership,
         Err((reason, action)) => return refuse(&mut socket, reason, action).await,
     };
-    let mut claims = entrant.claims;
-    let was_cut = run(&mut socket, &mut outgoing, &media, &tokens, &mut claims, &membership).await;
+    let mut pass = Pass { token: entrant.token, claims: entrant.claims };
+    let was_cut = run(&mut socket, &mut outgoing, &media, &tokens, &mut pass, &membership).await;
     if was_cut {
         let Membership { room, member, session } = membership;
         let _ = media.command(Command::SignalClosed { room, member, session }).await;
@@ -94,7 +101,7 @@ async fn run(
     outgoing: &mut mpsc::Receiver<ToSocket>,
     media: &Media,
     tokens: &Tokens,
-    claims: &mut Claims,
+    pass: &mut Pass,
     membership: &Membership,
 ) -> bool {
     let mut renewal = tokio::time::interval(RENEWAL_INTERVAL);
@@ -105,8 +112,8 @@ async fn run(
             response = outgoing.recv() => match response {
                 Some(ToSocket::Response(response)) => if !send(socket, *response).await { return true },
                 Some(ToSocket::Grants(grants)) => {
-                    request::write_grants(claims, *grants);
-                    if !renew(socket, tokens, claims).await {
+                    request::write_grants(&mut pass.claims, *grants);
+                    if !renew(socket, tokens, pass).await {
                         return true;
                     }
                 }
@@ -126,14 +133,15 @@ async fn run(
                 Some(Ok(Frame::Text(_) | Frame::Ping(_) | Frame::Pong(_))) => {}
                 Some(Ok(Frame::Close(_)) | Err(_)) | None => return true,
             },
-            _ = renewal.tick() => if !renew(socket, tokens, claims).await { return true },
+            _ = renewal.tick() => if !renew(socket, tokens, pass).await { return true },
         }
     }
 }
 
 /// Sends a fresh token where the old one ends soon. False: the socket is gone.
-async fn renew(socket: &mut WebSocket, tokens: &Tokens, claims: &Claims) -> bool {
-    let Some(token) = tokens.renew(claims) else { return true };
+async fn renew(socket: &mut WebSocket, tokens: &Tokens, pass: &mut Pass) -> bool {
+    let Some(token) = tokens.renew(&pass.token, &pass.claims) else { return true };
+    pass.token.clone_from(&token);
     send(socket, proto::SignalResponse { message: Some(Message::RefreshToken(token)) }).await
 }
 

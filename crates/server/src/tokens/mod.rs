@@ -93,10 +93,10 @@ impl Tokens {
         Ok(token)
     }
 
-    /// A fresh token for a membership whose own ends soon: same claims, and void with all others after a removal.
-    /// `None` while the old one is good for longer than a minted one.
+    /// A fresh token for a membership that holds `old`, which ends soon: with these claims, and void with all others after
+    /// a removal. `None` while the old one is good for longer than a minted one, and where it is void.
     #[must_use]
-    pub fn renew(&self, claims: &Claims) -> Option<String> {
+    pub fn renew(&self, old: &str, claims: &Claims) -> Option<String> {
         let soon = now() + TOKEN_TTL.as_secs();
         if claims.exp as u64 > soon && claims.iss != self.own.key {
             return None;
@@ -112,7 +112,11 @@ impl Tokens {
             .with_sha256(&format!("{:016x}", rand::random::<u64>()))
             .to_jwt()
             .ok()?;
-        self.remember(&claims.video.room, &claims.sub, &token);
+        let mut ledger = self.ledger.lock();
+        if ledger.is_void(old) {
+            return None;
+        }
+        ledger.remember(&claims.video.room, &claims.sub, &token, soon, now());
         Some(token)
     }
 
@@ -218,8 +222,9 @@ mod tests {
     fn what_a_key_withholds_is_written_by_us_alone_and_outlives_a_renewal() {
         let tokens = Tokens::new(pair("own"), &[pair("devkey")]);
         let grants = Grants { privileges: protocol::Privileges(42), admin: false };
-        let claims = tokens.verify(&tokens.mint("r", "alice", grants).unwrap()).unwrap();
-        let renewed = tokens.verify(&tokens.renew(&claims).unwrap()).unwrap();
+        let minted = tokens.mint("r", "alice", grants).unwrap();
+        let claims = tokens.verify(&minted).unwrap();
+        let renewed = tokens.verify(&tokens.renew(&minted, &claims).unwrap()).unwrap();
         for claims in [claims, renewed] {
             assert_eq!(claims.attributes.get(PRIVILEGES_ATTRIBUTE), Some(&"42".to_owned()));
             assert!(!claims.video.can_publish() && claims.video.can_subscribe());
@@ -230,6 +235,17 @@ mod tests {
         let foreign = AccessToken::with_api_key(&devkey.key, &devkey.secret).with_identity("bob").with_grants(grants);
         let claims = tokens.verify(&foreign.with_attributes(attributes).to_jwt().unwrap()).unwrap();
         assert_eq!(claims.attributes.into_iter().collect::<Vec<_>>(), [("seat".to_owned(), "4".to_owned())]);
+    }
+
+    #[test]
+    fn whoever_was_put_out_gets_no_fresh_token() {
+        let tokens = Tokens::new(pair("own"), &[]);
+        let minted = tokens.mint("r", "alice", Grants::MEMBER).unwrap();
+        let claims = tokens.verify(&minted).unwrap();
+        let renewed = tokens.renew(&minted, &claims).unwrap();
+        tokens.void("r", "alice");
+        // The socket may still have a change of grants to work off.
+        assert_eq!((tokens.renew(&minted, &claims), tokens.renew(&renewed, &claims)), (None, None));
     }
 
     #[test]

@@ -13,7 +13,9 @@ const WIDTH: usize = 1280;
 const HEIGHT: usize = 720;
 /// Frames of the film, which repeats.
 const FRAMES: usize = 60;
-/// Memory settles within this after the call began.
+/// The picture begins small and grows to its full size within this, where the machine has the time.
+const GROWTH: Duration = Duration::from_secs(120);
+/// Memory settles within this after that.
 const SETTLE: Duration = Duration::from_secs(20);
 
 /// Prints the table.
@@ -26,6 +28,10 @@ pub fn run(minutes: u64) -> Result<()> {
     let mut alice = headless(&server, "alice", &["--no-meters", "--camera", &film], |_| {})?;
     let mut bob = headless(&server, "bob", &["--no-meters", "--camera", &film, "--mic", "tone:660"], |_| {})?;
     let (_, since) = connect(&mut alice, &mut bob)?;
+    let growing = Instant::now();
+    while stats(&mut alice)?["pictureSize"][0].as_u64() < Some(WIDTH as u64) && growing.elapsed() < GROWTH {
+        std::thread::sleep(Duration::from_secs(1));
+    }
     std::thread::sleep(SETTLE);
     let processes = [("server", server.id()), ("client of alice", alice.id()), ("client of bob", bob.id())];
     let look = || processes.map(|(_, id)| of_family(id));

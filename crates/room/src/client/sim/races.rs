@@ -187,17 +187,24 @@ fn whoever_exits_while_entering_never_gets_in_and_a_late_answer_changes_nothing(
 
 #[test]
 fn whoever_was_removed_while_reconnecting_learns_it_when_the_server_is_reached_again() {
-    // The resume finds no such member, and the fresh token that the call plane is asked for is refused.
-    for purpose in [Purpose::Call, Purpose::Room] {
+    // The resume finds no such member, and the fresh token that the call plane is asked for is refused: for that, or else.
+    let refusals = [
+        (Code::UserRemoved.number(), Ending::Exit(ExitReason::Removed)),
+        (Code::RoomNotExist.number(), Ending::Exit(ExitReason::Dismissed)),
+        (Code::RoomFull.number(), Ending::RejoinRefused(Code::RoomFull.number())),
+        (-1, Ending::RejoinRefused(-1)),
+    ];
+    for (purpose, (code, ending)) in [Purpose::Call, Purpose::Room].into_iter().flat_map(|p| refusals.map(|r| (p, r))) {
         let mut world = World::entered(purpose);
         world.cut();
         world.run(20.0);
         world.take(Input::ResumeUnknown);
         world.drain();
         world.answers.clear();
-        world.take(Input::JoinRefused);
+        world.client.handle_join_failed(world.now, Some(code));
+        world.drain();
         world.run(3.0);
-        assert_eq!(world.ended().map(|e| e.1), Some(Ending::OutTooLong), "{purpose:?}");
+        assert_eq!(world.ended().map(|e| e.1), Some(ending), "{purpose:?} {code}");
     }
     // Told so on the new socket: the reason stands.
     let mut told = World::entered(Purpose::Room);

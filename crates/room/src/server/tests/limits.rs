@@ -132,3 +132,25 @@ fn a_data_packet_that_is_too_large_is_dropped() {
     world.drain();
     assert_eq!(world.data.len(), 1);
 }
+
+#[test]
+fn what_is_said_of_a_track_is_short_and_told_again_only_when_it_changed() {
+    let mut world = World::new(79);
+    let (anna, boris) = (world.join("anna"), world.join("boris"));
+    let named = |name: String| {
+        Asked::AddTrack(proto::AddTrackRequest { cid: "x".into(), name, ..proto::AddTrackRequest::default() })
+    };
+    world.ask(anna, named("x".repeat(100_000)));
+    let (reason, why) = refusals(&world, anna).pop().expect("refused");
+    assert_eq!(reason, proto::request_response::Reason::LimitExceeded);
+    assert!(why.contains("4096 bytes"), "{why}");
+    world.publish(anna, "cam", Kind::Video);
+    let sid = world.room.participants().into_iter().find_map(|one| one.tracks.first().map(|track| track.sid.clone()));
+    let size = proto::UpdateLocalVideoTrack { track_sid: sid.expect("published"), width: 640, height: 360 };
+    world.forget();
+    for _ in 0..3 {
+        world.ask(anna, Asked::UpdateVideoTrack(size.clone()));
+    }
+    let updates = world.told(boris).iter().filter(|message| matches!(message, Message::Update(_))).count();
+    assert_eq!(updates, 1);
+}
