@@ -4,6 +4,7 @@ use super::{Audit, Entry, OK, Plane};
 use crate::request_id;
 use crate::signal::bearer;
 use crate::tokens::Tokens;
+use crate::twirp;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
@@ -16,8 +17,7 @@ use std::time::SystemTime;
 
 const PATH: &str = "/twirp/livekit.RoomService/";
 
-/// Methods that do something to people or rooms. Their requests all have the room as field 1 and the person as field 2,
-/// where they have one.
+/// Methods that do something to people or rooms.
 const ACTS: [&str; 8] = [
     "CreateRoom",
     "DeleteRoom",
@@ -48,9 +48,9 @@ pub async fn watch(State(watch): State<Watch>, request: Request, next: Next) -> 
     // One who is not believed does nothing that is worth a line.
     let (Some(act), Some(claims)) = (act, claims) else { return next.run(request).await };
     let (parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, BODY_LIMIT).await else { return StatusCode::PAYLOAD_TOO_LARGE.into_response() };
+    let Ok(body) = to_bytes(body, BODY_LIMIT).await else { return twirp::too_large() };
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let about = about(kind.starts_with("application/json"), &body);
+    let about = About::read(act, kind.starts_with("application/json"), &body);
     let request = Request::from_parts(parts, Body::from(body));
     // On a task of its own: an act that has begun is carried out and written down even where the client hangs up.
     let done = tokio::spawn(async move {
@@ -61,8 +61,8 @@ pub async fn watch(State(watch): State<Watch>, request: Request, next: Next) -> 
             by: claims.iss,
             api: Plane::Twirp,
             act: act.to_owned(),
-            room: about.as_ref().map(|about| about.room.clone()),
-            users: about.map(|about| about.identity).filter(|identity| !identity.is_empty()).into_iter().collect(),
+            room: about.room,
+            users: about.user.into_iter().collect(),
             detail: None,
             result,
         };
@@ -72,13 +72,38 @@ pub async fn watch(State(watch): State<Watch>, request: Request, next: Next) -> 
     done.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
-fn about(is_json: bool, body: &Bytes) -> Option<proto::RoomParticipantIdentity> {
-    if is_json {
-        let fields: serde_json::Value = serde_json::from_slice(body).ok()?;
-        let text = |name: &str| fields[name].as_str().unwrap_or_default().to_owned();
-        Some(proto::RoomParticipantIdentity { room: text("room"), identity: text("identity"), ..Default::default() })
-    } else {
-        proto::RoomParticipantIdentity::decode(body.clone()).ok()
+/// Whom and what a request is about, as far as it can be read: nothing else of it belongs into the log.
+#[derive(Default)]
+struct About {
+    room: Option<String>,
+    user: Option<String>,
+}
+
+impl About {
+    fn read(act: &str, is_json: bool, body: &Bytes) -> Self {
+        let of_a_person = ["RemoveParticipant", "MutePublishedTrack", "UpdateParticipant", "UpdateSubscriptions"];
+        let (room, user) = if is_json {
+            let fields: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+            let text = |name: &str| fields[name].as_str().unwrap_or_default().to_owned();
+            let room = if act == "CreateRoom" { text("name") } else { text("room") };
+            (room, if of_a_person.contains(&act) { text("identity") } else { String::new() })
+        } else if of_a_person.contains(&act) {
+            // All of these begin alike.
+            let about = proto::RoomParticipantIdentity::decode(body.clone()).unwrap_or_default();
+            (about.room, about.identity)
+        } else {
+            let room = match act {
+                "CreateRoom" => proto::CreateRoomRequest::decode(body.clone()).map(|request| request.name),
+                "SendData" => proto::SendDataRequest::decode(body.clone()).map(|request| request.room),
+                "UpdateRoomMetadata" => {
+                    proto::UpdateRoomMetadataRequest::decode(body.clone()).map(|request| request.room)
+                }
+                _ => proto::DeleteRoomRequest::decode(body.clone()).map(|request| request.room),
+            };
+            (room.unwrap_or_default(), String::new())
+        };
+        let some = |text: String| Some(text).filter(|text| !text.is_empty());
+        Self { room: some(room), user: some(user) }
     }
 }
 
@@ -94,4 +119,31 @@ async fn outcome(response: Response) -> (Response, String) {
     let code = code.and_then(|answer| Some(answer["code"].as_str()?.to_owned()));
     let result = code.unwrap_or_else(|| status.as_u16().to_string());
     (Response::from_parts(parts, Body::from(body)), result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_send_is_not_taken_for_whom_it_is_about() {
+        let room = "hall".to_owned();
+        let data = proto::SendDataRequest { room: room.clone(), data: b"secret".to_vec(), ..Default::default() };
+        let theme = proto::UpdateRoomMetadataRequest { room: room.clone(), metadata: "secret".into() };
+        let made = proto::CreateRoomRequest { name: room.clone(), empty_timeout: 9, ..Default::default() };
+        let gone = proto::RoomParticipantIdentity { room, identity: "anna".into(), ..Default::default() };
+        for (act, body, user) in [
+            ("SendData", data.encode_to_vec(), None),
+            ("UpdateRoomMetadata", theme.encode_to_vec(), None),
+            ("CreateRoom", made.encode_to_vec(), None),
+            ("RemoveParticipant", gone.encode_to_vec(), Some("anna")),
+        ] {
+            let about = About::read(act, false, &body.into());
+            assert_eq!((about.room.as_deref(), about.user.as_deref()), (Some("hall"), user), "{act}");
+        }
+        let json = |act, text: &'static str| About::read(act, true, &Bytes::from_static(text.as_bytes()));
+        assert_eq!(json("CreateRoom", r#"{"name":"hall","identity":"x"}"#).room.as_deref(), Some("hall"));
+        assert_eq!(json("UpdateSubscriptions", r#"{"room":"hall","identity":"anna"}"#).user.as_deref(), Some("anna"));
+        assert!(json("SendData", "{").room.is_none());
+    }
 }

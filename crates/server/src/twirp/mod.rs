@@ -50,6 +50,11 @@ pub fn router(service: Service) -> Router {
         .with_state(service)
 }
 
+/// The answer to a body beyond every limit.
+pub(crate) fn too_large() -> Response {
+    Failure::Malformed("it is too large".to_owned()).into_response()
+}
+
 /// One request's body, and in which of the two forms it and its answer are.
 struct Call {
     body: Bytes,
