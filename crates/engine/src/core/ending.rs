@@ -57,7 +57,7 @@ impl Core {
         }
     }
 
-    fn report_exit(&mut self, ending: Ending, in_call: bool) {
+    pub(super) fn report_exit(&mut self, ending: Ending, in_call: bool) {
         match ending {
             Ending::Exit(told) => {
                 // The call plane may have been faster than the room to say why.

@@ -3,7 +3,7 @@
 use super::calls::Waiting;
 use super::membership::{Membership, Remote, Stream, What};
 use super::{Core, refuse};
-use crate::api::{Answer, Ended, Refusal, Secret};
+use crate::api::{Answer, Refusal, Secret};
 use crate::incoming::{self, IncomingEvent};
 use crate::outgoing::{self, OutgoingEvent};
 use crate::report::Report;
@@ -15,7 +15,7 @@ use media::{DeviceChoice, DeviceKind};
 use protocol::event::DeviceInfo;
 use protocol::message::Ticket;
 use protocol::{Code, Event, ExitReason, LeaveReason, RoomAccess, RoomId, UserId};
-use room::client::{Ending, Happened, Purpose};
+use room::client::{Happened, Purpose};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -242,10 +242,10 @@ impl Core {
         if let (RoomEvent::CloseDevices, Some(leaving)) = (&event, self.leaving.get(&id)) {
             leaving.command(RoomCommand::DevicesClosed);
         } else if let RoomEvent::Happened(Happened::Ended(ending)) = event {
-            let begun = self.leaving.remove(&id).is_some_and(|membership| membership.has_begun());
+            let Some(left) = self.leaving.remove(&id) else { return };
             // A room that was only prepared was never entered as far as anybody knows.
-            if begun {
-                self.report_exit(ending);
+            if left.has_begun() {
+                self.report_exit(ending, matches!(left.what, What::Call(_)));
             }
         }
     }
