@@ -47,21 +47,6 @@ fn hz((client, _): How) -> Option<f64> {
     Some(if client == Client::Browser { BROWSER_HZ } else { 440.0 })
 }
 
-/// Plays a scene, and once more from the beginning where it failed. On a busy machine one of some forty scenes, whatever it is
-/// about, ends with a client that plays silence or gets no picture; why is not known yet. What is wrong each time fails twice.
-async fn fairly(scene: impl AsyncFn() -> Result<()>) -> Result<()> {
-    match scene().await {
-        Ok(()) => Ok(()),
-        Err(first) => {
-            if true {
-                return Err(first);
-            }
-            eprintln!("once more, after: {first:#}");
-            scene().await
-        }
-    }
-}
-
 /// Voice and picture flow both ways.
 async fn meet(anna: (&mut Peer, How), boris: (&mut Peer, How)) -> Result<()> {
     boris.0.hears("anna", hz(anna.1)).await?;
@@ -146,22 +131,22 @@ async fn joins_anew(anna: How, command: &str, boris: How) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_browser_joins_anew_on_one_connection() -> Result<()> {
-    fairly(async || joins_anew(BROWSER, "full", BROWSER_TWO).await).await
+    joins_anew(BROWSER, "full", BROWSER_TWO).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_browser_joins_anew_on_two_connections() -> Result<()> {
-    fairly(async || joins_anew(BROWSER_TWO, "full", PYTHON).await).await
+    joins_anew(BROWSER_TWO, "full", PYTHON).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_browser_joins_anew_where_resuming_failed() -> Result<()> {
-    fairly(async || joins_anew(BROWSER, "stumble", PYTHON_TWO).await).await
+    joins_anew(BROWSER, "stumble", PYTHON_TWO).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn python_joins_anew() -> Result<()> {
-    fairly(async || joins_anew(PYTHON, "full", BROWSER).await).await
+    joins_anew(PYTHON, "full", BROWSER).await
 }
 
 /// The signal socket breaks and is resumed: nobody sees anybody go, and everything flows on.
@@ -185,12 +170,12 @@ async fn resumes(anna: How, boris: How) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_browser_resumes_on_one_connection() -> Result<()> {
-    fairly(async || resumes(BROWSER, BROWSER_TWO).await).await
+    resumes(BROWSER, BROWSER_TWO).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_browser_resumes_on_two_connections() -> Result<()> {
-    fairly(async || resumes(BROWSER_TWO, PYTHON).await).await
+    resumes(BROWSER_TWO, PYTHON).await
 }
 
 /// What happens while a client's signal socket is away it learns when it resumes: LiveKit's server tells it, so no client asks.
@@ -236,12 +221,12 @@ async fn an_outage_is_made_up_for(how: How) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_is_made_up_for_on_one_connection() -> Result<()> {
-    fairly(async || an_outage_is_made_up_for(BROWSER).await).await
+    an_outage_is_made_up_for(BROWSER).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_is_made_up_for_on_two_connections() -> Result<()> {
-    fairly(async || an_outage_is_made_up_for(BROWSER_TWO).await).await
+    an_outage_is_made_up_for(BROWSER_TWO).await
 }
 
 /// Who comes under an identity that is in takes its place.
@@ -266,12 +251,12 @@ async fn takes_the_place(first: How, second: How) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_gives_its_place_to_python_of_the_same_identity() -> Result<()> {
-    fairly(async || takes_the_place(BROWSER, PYTHON).await).await
+    takes_the_place(BROWSER, PYTHON).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn python_gives_its_place_to_a_browser_of_the_same_identity() -> Result<()> {
-    fairly(async || takes_the_place(PYTHON, BROWSER_TWO).await).await
+    takes_the_place(PYTHON, BROWSER_TWO).await
 }
 
 /// What people say of themselves: seen by the others and by those who come later, where the token allows it.
@@ -314,48 +299,42 @@ async fn speaks_of_itself(how: How, other: How) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_browser_speaks_of_itself_and_python_may_not() -> Result<()> {
-    fairly(async || speaks_of_itself(BROWSER, PYTHON).await).await
+    speaks_of_itself(BROWSER, PYTHON).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn python_speaks_of_itself_and_the_browser_may_not() -> Result<()> {
-    fairly(async || speaks_of_itself(PYTHON, BROWSER_TWO).await).await
+    speaks_of_itself(PYTHON, BROWSER_TWO).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn browsers_on_either_wire_meet_and_see_the_rooms_metadata_change() -> Result<()> {
-    fairly(async || {
-        let server = TestServer::start().await?;
-        let mut anna = speaker(&server, "anna", BROWSER).await?;
-        let mut boris = speaker(&server, "boris", BROWSER_TWO).await?;
-        meet((&mut anna, BROWSER), (&mut boris, BROWSER_TWO)).await?;
-        for (sdk, theme) in [(Sdk::Node, "winter"), (Sdk::Python, "spring")] {
-            let metadata = json!({ "room": "room", "metadata": theme });
-            admin(&server, sdk).await?.done("UpdateRoomMetadata", metadata).await?;
-            for peer in [&mut anna, &mut boris] {
-                peer.wait("the theme", |value| value["event"] == "room_metadata" && value["text"] == theme).await?;
-            }
+    let server = TestServer::start().await?;
+    let mut anna = speaker(&server, "anna", BROWSER).await?;
+    let mut boris = speaker(&server, "boris", BROWSER_TWO).await?;
+    meet((&mut anna, BROWSER), (&mut boris, BROWSER_TWO)).await?;
+    for (sdk, theme) in [(Sdk::Node, "winter"), (Sdk::Python, "spring")] {
+        let metadata = json!({ "room": "room", "metadata": theme });
+        admin(&server, sdk).await?.done("UpdateRoomMetadata", metadata).await?;
+        for peer in [&mut anna, &mut boris] {
+            peer.wait("the theme", |value| value["event"] == "room_metadata" && value["text"] == theme).await?;
         }
-        Ok(())
-    })
-    .await
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn data_comes_to_all_or_to_whom_it_is_addressed() -> Result<()> {
-    fairly(async || {
-        let server = TestServer::start().await?;
-        let mut anna = listener(&server, "anna", BROWSER).await?;
-        let mut boris = listener(&server, "boris", PYTHON_TWO).await?;
-        let mut clara = listener(&server, "clara", BROWSER_TWO).await?;
-        for (peer, others) in [(&mut anna, ["boris", "clara"]), (&mut boris, ["anna", "clara"])] {
-            has_around(peer, &others).await?;
-        }
-        // A browser whispers to Python, Python to a browser; the third is a browser both times.
-        tells((&mut anna, "anna"), (&mut boris, "boris"), &mut clara).await?;
-        tells((&mut boris, "boris"), (&mut anna, "anna"), &mut clara).await
-    })
-    .await
+    let server = TestServer::start().await?;
+    let mut anna = listener(&server, "anna", BROWSER).await?;
+    let mut boris = listener(&server, "boris", PYTHON_TWO).await?;
+    let mut clara = listener(&server, "clara", BROWSER_TWO).await?;
+    for (peer, others) in [(&mut anna, ["boris", "clara"]), (&mut boris, ["anna", "clara"])] {
+        has_around(peer, &others).await?;
+    }
+    // A browser whispers to Python, Python to a browser; the third is a browser both times.
+    tells((&mut anna, "anna"), (&mut boris, "boris"), &mut clara).await?;
+    tells((&mut boris, "boris"), (&mut anna, "anna"), &mut clara).await
 }
 
 /// `from` tells all, and `to` a secret that the third does not hear.
@@ -386,48 +365,45 @@ fn speakers(who: &'static [&'static str]) -> impl Fn(&Value) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_speaks_and_how_well_they_are_connected_is_told() -> Result<()> {
-    fairly(async || {
-        let server = TestServer::start().await?;
-        let mut boris = listener(&server, "boris", BROWSER).await?;
-        let mut clara = listener(&server, "clara", PYTHON_TWO).await?;
-        let mut anna = speaker(&server, "anna", PYTHON).await?;
-        for peer in [&mut boris, &mut clara, &mut anna] {
-            peer.wait("anna speaks", speakers(&["anna"])).await?;
+    let server = TestServer::start().await?;
+    let mut boris = listener(&server, "boris", BROWSER).await?;
+    let mut clara = listener(&server, "clara", PYTHON_TWO).await?;
+    let mut anna = speaker(&server, "anna", PYTHON).await?;
+    for peer in [&mut boris, &mut clara, &mut anna] {
+        peer.wait("anna speaks", speakers(&["anna"])).await?;
+    }
+    anna.command("mute").await?;
+    for peer in [&mut boris, &mut clara] {
+        peer.wait_new("nobody speaks", speakers(&[])).await?;
+    }
+    anna.command("unmute").await?;
+    for peer in [&mut boris, &mut clara] {
+        peer.wait_new("anna speaks again", speakers(&["anna"])).await?;
+    }
+    // Who comes later is told what the others were told before.
+    for (name, how) in [("emil", BROWSER_TWO), ("frieda", PYTHON)] {
+        let mut later = listener(&server, name, how).await?;
+        later.wait("anna speaks", speakers(&["anna"])).await?;
+        // A browser knows it without an event where it heard of it before it was quite connected.
+        if how == BROWSER_TWO {
+            let knows = |value: &Value| value["quality"]["anna"].as_str().is_some_and(|it| it != "unknown");
+            later.ask("people", "people", "how anna is connected", knows).await?;
         }
-        anna.command("mute").await?;
-        for peer in [&mut boris, &mut clara] {
-            peer.wait_new("nobody speaks", speakers(&[])).await?;
-        }
-        anna.command("unmute").await?;
-        for peer in [&mut boris, &mut clara] {
-            peer.wait_new("anna speaks again", speakers(&["anna"])).await?;
-        }
-        // Who comes later is told what the others were told before.
-        for (name, how) in [("emil", BROWSER_TWO), ("frieda", PYTHON)] {
-            let mut later = listener(&server, name, how).await?;
-            later.wait("anna speaks", speakers(&["anna"])).await?;
-            // A browser knows it without an event where it heard of it before it was quite connected.
-            if how == BROWSER_TWO {
-                let knows = |value: &Value| value["quality"]["anna"].as_str().is_some_and(|it| it != "unknown");
-                later.ask("people", "people", "how anna is connected", knows).await?;
-            }
-        }
-        let _dora = speaker(&server, "dora", BROWSER_TWO).await?;
-        let lists = |value: &Value, name: &str| {
-            value["event"] == "speakers" && value["who"].as_array().is_some_and(|who| who.contains(&json!(name)))
-        };
-        boris.wait("anna and dora speak", |value| lists(value, "anna") && lists(value, "dora")).await?;
-        // Python's client lists those whose level changed.
-        clara.wait("dora speaks", |value| lists(value, "dora")).await?;
-        for peer in [&mut boris, &mut clara] {
-            peer.event_by("quality", "anna").await?;
-            peer.event_by("quality", "dora").await?;
-        }
-        let quality = boris.event_by("quality", "boris").await?;
-        ensure!(["excellent", "good", "poor"].contains(&quality["quality"].as_str().unwrap_or_default()), "{quality}");
-        Ok(())
-    })
-    .await
+    }
+    let _dora = speaker(&server, "dora", BROWSER_TWO).await?;
+    let lists = |value: &Value, name: &str| {
+        value["event"] == "speakers" && value["who"].as_array().is_some_and(|who| who.contains(&json!(name)))
+    };
+    boris.wait("anna and dora speak", |value| lists(value, "anna") && lists(value, "dora")).await?;
+    // Python's client lists those whose level changed.
+    clara.wait("dora speaks", |value| lists(value, "dora")).await?;
+    for peer in [&mut boris, &mut clara] {
+        peer.event_by("quality", "anna").await?;
+        peer.event_by("quality", "dora").await?;
+    }
+    let quality = boris.event_by("quality", "boris").await?;
+    ensure!(["excellent", "good", "poor"].contains(&quality["quality"].as_str().unwrap_or_default()), "{quality}");
+    Ok(())
 }
 
 /// Permissions change while people are in: what they sent or received ends, and begins again when they may.
@@ -478,12 +454,12 @@ async fn permissions_change(anna: How, boris: How, sdk: Sdk) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn permissions_of_browsers_change_by_the_node_sdk() -> Result<()> {
-    fairly(async || permissions_change(BROWSER, BROWSER_TWO, Sdk::Node).await).await
+    permissions_change(BROWSER, BROWSER_TWO, Sdk::Node).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn permissions_of_browsers_change_by_the_python_sdk() -> Result<()> {
-    fairly(async || permissions_change(BROWSER_TWO, BROWSER, Sdk::Python).await).await
+    permissions_change(BROWSER_TWO, BROWSER, Sdk::Python).await
 }
 
 /// Mute by its owner and by an administrator, and subscriptions that end and begin: the media follows each time.
@@ -529,66 +505,60 @@ async fn mute_and_subscriptions(anna: How, boris: How) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mute_and_subscriptions_of_a_browser_on_one_connection() -> Result<()> {
-    fairly(async || mute_and_subscriptions(BROWSER_TWO, BROWSER).await).await
+    mute_and_subscriptions(BROWSER_TWO, BROWSER).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mute_and_subscriptions_of_python_on_one_connection() -> Result<()> {
-    fairly(async || mute_and_subscriptions(BROWSER, PYTHON).await).await
+    mute_and_subscriptions(BROWSER, PYTHON).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mute_and_subscriptions_of_a_browser_on_two_connections() -> Result<()> {
-    fairly(async || mute_and_subscriptions(BROWSER, BROWSER_TWO).await).await
+    mute_and_subscriptions(BROWSER, BROWSER_TWO).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscriber_pauses_a_picture_and_says_how_large_it_is_shown() -> Result<()> {
-    fairly(async || {
-        let server = TestServer::start().await?;
-        let mut anna = enter(&server, "anna", BROWSER, &server.token("room", "anna")?, "vp8-simulcast").await?;
-        anna.event("published").await?;
-        let mut boris = listener(&server, "boris", BROWSER_TWO).await?;
-        let width = |value: &Value| if is("video", "anna")(value) { value["width"].as_u64() } else { None };
-        boris.wait("the large picture", |value| width(value) >= Some(1_000)).await?;
-        boris.command("size 320x180").await?;
-        boris.wait_new("the small picture", |value| width(value).is_some_and(|width| width <= 320)).await?;
-        boris.command("disable").await?;
-        boris.sees_nothing("anna").await?;
-        boris.hears("anna", None).await?;
-        boris.command("enable").await?;
-        boris.sees_again("anna").await?;
-        boris.never("that the track ended", is("unsubscribed", "anna"))?;
-        Ok(())
-    })
-    .await
+    let server = TestServer::start().await?;
+    let mut anna = enter(&server, "anna", BROWSER, &server.token("room", "anna")?, "vp8-simulcast").await?;
+    anna.event("published").await?;
+    let mut boris = listener(&server, "boris", BROWSER_TWO).await?;
+    let width = |value: &Value| if is("video", "anna")(value) { value["width"].as_u64() } else { None };
+    boris.wait("the large picture", |value| width(value) >= Some(1_000)).await?;
+    boris.command("size 320x180").await?;
+    boris.wait_new("the small picture", |value| width(value).is_some_and(|width| width <= 320)).await?;
+    boris.command("disable").await?;
+    boris.sees_nothing("anna").await?;
+    boris.hears("anna", None).await?;
+    boris.command("enable").await?;
+    boris.sees_again("anna").await?;
+    boris.never("that the track ended", is("unsubscribed", "anna"))?;
+    Ok(())
 }
 
 /// A client takes up the token that follows a change, and joins anew with what it says.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewed_token_is_taken_up_and_used() -> Result<()> {
-    fairly(async || {
-        let server = TestServer::start().await?;
-        let mut admin = admin(&server, Sdk::Python).await?;
-        let mut anna = listener(&server, "anna", BROWSER).await?;
-        let mut boris = listener(&server, "boris", BROWSER_TWO).await?;
-        has_around(&mut boris, &["anna"]).await?;
-        let old = anna.ask("token", "token", "the token it came with", |_| true).await?["claims"].clone();
-        assert_eq!((&old["iss"], &old["metadata"]), (&json!(KEY), &Value::Null), "{old}");
-        let change = json!({ "metadata": "queen", "permission": { "canSubscribe": true, "canPublishData": true } });
-        update(&mut admin, "anna", change).await?;
-        let is_new = |value: &Value| value["claims"]["metadata"] == "queen";
-        let new = anna.ask("token", "token", "a new token", is_new).await?["claims"].clone();
-        assert_eq!((&new["sub"], &new["video"]["canPublish"]), (&json!("anna"), &json!(false)), "{new}");
+    let server = TestServer::start().await?;
+    let mut admin = admin(&server, Sdk::Python).await?;
+    let mut anna = listener(&server, "anna", BROWSER).await?;
+    let mut boris = listener(&server, "boris", BROWSER_TWO).await?;
+    has_around(&mut boris, &["anna"]).await?;
+    let old = anna.ask("token", "token", "the token it came with", |_| true).await?["claims"].clone();
+    assert_eq!((&old["iss"], &old["metadata"]), (&json!(KEY), &Value::Null), "{old}");
+    let change = json!({ "metadata": "queen", "permission": { "canSubscribe": true, "canPublishData": true } });
+    update(&mut admin, "anna", change).await?;
+    let is_new = |value: &Value| value["claims"]["metadata"] == "queen";
+    let new = anna.ask("token", "token", "a new token", is_new).await?["claims"].clone();
+    assert_eq!((&new["sub"], &new["video"]["canPublish"]), (&json!("anna"), &json!(false)), "{new}");
 
-        anna.command("full").await?;
-        boris.wait_new("anna leaves", is("left", "anna")).await?;
-        let joined = boris.wait_new("anna is back", is("joined", "anna")).await?;
-        assert_eq!(joined["metadata"], "queen", "{joined}");
-        anna.event("reconnected").await?;
-        anna.command("unmute").await?;
-        anna.event("refused").await?;
-        Ok(())
-    })
-    .await
+    anna.command("full").await?;
+    boris.wait_new("anna leaves", is("left", "anna")).await?;
+    let joined = boris.wait_new("anna is back", is("joined", "anna")).await?;
+    assert_eq!(joined["metadata"], "queen", "{joined}");
+    anna.event("reconnected").await?;
+    anna.command("unmute").await?;
+    anna.event("refused").await?;
+    Ok(())
 }
