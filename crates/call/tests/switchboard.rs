@@ -6,7 +6,7 @@ use call::call::RoomNews;
 use call::switchboard::{Change, Entry, Output, RoomsEvent, SESSION_TTL, Settings, SignIn, Stored, TICKET_GRACE};
 use protocol::message::{PlaceCall, Reply, Resume};
 use protocol::{
-    CallMediaType, Code, DeviceId, ExitReason, Privileges, Push, Refusal, Request, RoomId, ServerMessage, UnixMillis,
+    CallMediaType, Code, DeviceId, ExitReason, Privileges, Profile, Push, Refusal, Request, RoomId, ServerMessage, UnixMillis,
     UserId,
 };
 use std::time::Duration;
@@ -184,7 +184,9 @@ fn a_device_that_never_acknowledges_loses_its_session_and_not_the_server() {
     sign_in(&mut board, 1, "alice");
     sign_in(&mut board, 2, "bob");
     for id in 0..200 {
-        board.handle_request(1, 2 * id + 1, place(&["bob"]), T0);
+        // Slowly enough for the limit of calls.
+        let now = T0 + Duration::from_secs(id);
+        board.handle_request(1, 2 * id + 1, place(&["bob"]), now);
         let (sent, rest) = drain(&mut board);
         if rest.contains(&Output::Close { conn: 2 }) {
             assert!(codes(&sent).contains(&Code::SessionGone.number()));
@@ -192,11 +194,62 @@ fn a_device_that_never_acknowledges_loses_its_session_and_not_the_server() {
         }
         let Some((_, ServerMessage::Reply { answer, .. }, _)) = sent.first() else { panic!("{sent:?}") };
         let call_id = answer.call_id.clone().unwrap();
-        board.handle_ack(1, u64::MAX, T0);
-        board.handle_request(1, 2 * id + 2, Request::Hangup { call_id }, T0);
+        board.handle_ack(1, u64::MAX, now);
+        board.handle_request(1, 2 * id + 2, Request::Hangup { call_id }, now);
         drain(&mut board);
     }
     panic!("the outbox grows without end");
+}
+
+#[test]
+fn nobody_places_calls_without_end() {
+    let mut board = board();
+    sign_in(&mut board, 1, "mallory");
+    sign_in(&mut board, 2, "alice");
+    sign_in(&mut board, 3, "bob");
+    let mut next = 0;
+    let mut code = |board: &mut Switchboard, conn, now| {
+        next += 1;
+        board.handle_request(conn, 2 * next, place(&["bob"]), now);
+        let code = codes(&drain(board).0).first().copied();
+        let call = board.calls().next().map(|call| call.id().clone());
+        if let Some(call_id) = call {
+            board.handle_request(conn, 2 * next + 1, Request::Hangup { call_id }, now);
+            drain(board);
+        }
+        board.handle_ack(3, u64::MAX, now);
+        board.handle_ack(conn, u64::MAX, now);
+        code
+    };
+    for _ in 0..30 {
+        assert_eq!(code(&mut board, 1, T0), None);
+    }
+    assert_eq!(code(&mut board, 1, T0), Some(-1401));
+    assert_eq!(code(&mut board, 2, T0), None, "each user for themselves");
+    let later = T0 + Duration::from_secs(1);
+    let placed = (0..10).map(|_| code(&mut board, 1, later)).filter(Option::is_none).count();
+    assert_eq!(placed, 5);
+    let much_later = T0 + Duration::from_secs(3600);
+    let placed = (0..40).map(|_| code(&mut board, 1, much_later)).filter(Option::is_none).count();
+    assert_eq!(placed, 30);
+}
+
+#[test]
+fn a_profile_said_again_is_told_to_nobody() {
+    let mut board = board();
+    sign_in(&mut board, 1, "alice");
+    sign_in(&mut board, 2, "bob");
+    board.handle_request(1, 1, place(&["bob"]), T0);
+    let call_id = board.calls().next().unwrap().id().clone();
+    board.handle_request(2, 1, Request::Accept { call_id }, T0);
+    drain(&mut board);
+    let profile = Profile { nickname: "Ally".to_owned(), avatar: String::new() };
+    for (id, told) in [(2, 2), (3, 1)] {
+        board.handle_request(1, id, Request::SetSelfInfo(profile.clone()), T0);
+        let (sent, _) = drain(&mut board);
+        assert_eq!(sent.len(), told, "{sent:?}");
+        assert!(matches!(&sent[0], (1, ServerMessage::Reply { .. }, _)));
+    }
 }
 
 #[test]

@@ -44,7 +44,8 @@ impl Switchboard {
         let checked = profile.check();
         let good = checked.is_ok();
         self.answer(asker, checked.map(|()| Reply::default()));
-        if !good {
+        // Said again it is no news: nobody is to be told the same without end.
+        if !good || self.accounts.get(&asker.user).is_some_and(|account| account.profile == profile) {
             return;
         }
         self.change_account(&asker.user, |account| account.profile = profile.clone());

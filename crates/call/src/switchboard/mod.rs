@@ -9,6 +9,7 @@ mod accounts;
 mod alarms;
 mod cards;
 mod ids;
+mod pace;
 mod records;
 mod requests;
 mod rooms;
@@ -120,6 +121,7 @@ pub struct Switchboard {
     over_for_user: BTreeMap<UserId, BTreeSet<CallId>>,
     /// Who entered a room by its id, and what they may do there.
     guests: BTreeMap<(RoomId, UserId), Privileges>,
+    pace: pace::Pace,
     /// What each user may join.
     cards_by_user: BTreeMap<UserId, BTreeMap<CallId, CallCard>>,
     /// Who was put out of a room and has not freshly entered it since.
@@ -145,6 +147,7 @@ impl Switchboard {
             calls_by_room: BTreeMap::new(),
             over_for_user: BTreeMap::new(),
             guests: BTreeMap::new(),
+            pace: pace::Pace::default(),
             cards_by_user: BTreeMap::new(),
             put_out: BTreeMap::new(),
             dirty: store::Dirty::default(),

@@ -261,6 +261,7 @@ impl Switchboard {
             let message = "Where rooms need keys, the server chooses the room of a call.";
             return Err(Refusal::because(Code::NoPrivilege, message));
         }
+        self.pace.take(user, now)?;
         let busy = self.busy_among(&wish.callee_id_list);
         let room = match wish.room_id.clone() {
             Some(room) => room,

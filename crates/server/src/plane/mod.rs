@@ -59,10 +59,19 @@ pub(crate) enum Input {
 /// The way back to one socket.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    /// Text frames; dropping it closes the socket.
-    pub frames: mpsc::Sender<String>,
+    /// Dropping it closes the socket.
+    pub frames: mpsc::Sender<Frame>,
     /// `ws(s)://host[:port]` by which the client reached this server.
     pub reached: String,
+}
+
+/// A text frame on its way to a client.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    /// What is sent.
+    pub text: String,
+    /// The number of the event in it; the client acknowledges it.
+    pub event: Option<Seq>,
 }
 
 /// The running call plane.
