@@ -430,3 +430,25 @@ fn an_earlier_process_of_the_same_device_that_comes_back_by_itself_puts_nobody_o
     board.handle_hello(4, hello("alice", resume, UnixMillis(u64::MAX)), T0);
     assert!(matches!(&drain(&mut board).0[0].1, ServerMessage::Welcome(welcome) if welcome.resumed));
 }
+
+#[test]
+fn a_device_that_slept_does_not_put_out_the_one_that_signed_in_since() {
+    let mut board = board();
+    let laptop = sign_in(&mut board, 1, "alice");
+    board.handle_closed(1, T0);
+    let phone = |resume| SignIn { device: DeviceId::new("phone").unwrap(), ..hello("alice", resume, UnixMillis(u64::MAX)) };
+    board.handle_hello(2, phone(None), T0);
+    let (sent, _) = drain(&mut board);
+    let ServerMessage::Welcome(welcome) = &sent[0].1 else { panic!("{sent:?}") };
+    let resume = Some(Resume { session: welcome.session.clone(), last_seq: 0 });
+    // Its connection is away for a moment when the laptop wakes up.
+    board.handle_closed(2, T0);
+    board.handle_hello(3, hello("alice", Some(Resume { session: laptop, last_seq: 0 }), UnixMillis(u64::MAX)), T0);
+    let (sent, rest) = drain(&mut board);
+    assert_eq!((sent, rest), (vec![(3, ServerMessage::Kicked {}, false)], vec![Output::Close { conn: 3 }]));
+    board.handle_hello(4, phone(resume), T0);
+    assert!(matches!(&drain(&mut board).0[0].1, ServerMessage::Welcome(welcome) if welcome.resumed));
+    // A person who signs in there is another matter.
+    board.handle_hello(5, hello("alice", None, UnixMillis(u64::MAX)), T0);
+    assert!(drain(&mut board).0.contains(&(4, ServerMessage::Kicked {}, false)));
+}

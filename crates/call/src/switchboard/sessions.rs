@@ -99,10 +99,12 @@ impl Switchboard {
         self.greet_with_cards(conn, &user);
     }
 
-    /// Whether a session that is online has taken the place of the one with which this hello wants to go on.
+    /// Whether a session has taken the place of the one with which this hello wants to go on: of the same device one
+    /// that is online, for a dead process leaves one behind; of another device any, where there may be only one device.
     fn supersedes(&self, name: &str, hello: &SignIn, many: bool) -> bool {
         let (Some(session), Some(resume)) = (self.sessions.get(name), &hello.resume) else { return false };
-        session.conn.is_some() && session.name != resume.session && (session.device == hello.device || !many)
+        let later = if session.device == hello.device { session.conn.is_some() } else { !many };
+        later && session.name != resume.session
     }
 
     fn kick_idlest(&mut self, names: &[String], now: UnixMillis) {
