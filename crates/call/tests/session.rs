@@ -6,7 +6,7 @@ use call::session::{CallState, Deadline, Identity, Link, Output};
 use protocol::message::{PlaceCall, Reply, Welcome};
 use protocol::{
     CallEndReason, CallId, CallMediaType, CallRole, ClientMessage, Code, DeviceId, Event, Profile, Push, Refusal,
-    RoomId, ServerMessage, UnixMillis, UserId,
+    Request, RoomId, ServerMessage, UnixMillis, UserId,
 };
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -248,6 +248,50 @@ fn a_call_taken_back_before_it_has_a_name_is_hung_up_when_it_gets_one() {
     let sent = drain(&mut session);
     assert!(matches!(&sent[..], [Output::Send(ClientMessage::Request { .. })]), "{sent:?}");
     assert_eq!(session.call(), &CallState::Idle);
+}
+
+#[test]
+fn a_call_given_up_while_the_server_was_away_is_not_placed_at_the_resume() {
+    let now = zero();
+    let mut session = online(now);
+    let wish = PlaceCall {
+        callee_id_list: vec![user("alice")],
+        call_media_type: CallMediaType::Voice,
+        user_data: String::new(),
+        timeout: None,
+        room_id: None,
+        group_id: String::new(),
+    };
+    let id = session.place(wish, now).unwrap();
+    session.handle_closed();
+    session.hangup(now).unwrap();
+    drain(&mut session);
+    session.handle_connected(now);
+    session.handle_message(welcome(true), now);
+    let sent = drain(&mut session);
+    let placed =
+        |output: &Output| matches!(output, Output::Send(ClientMessage::Request { request: Request::Call(_), .. }));
+    assert!(!sent.iter().any(placed), "{sent:?}");
+    let joined = session.join(call(), now).unwrap();
+    session.handle_closed();
+    session.hangup(now).unwrap();
+    session.handle_connected(now);
+    session.handle_message(welcome(true), now);
+    let sent = drain(&mut session);
+    let harmless = |output: &&Output| {
+        matches!(output, Output::Send(ClientMessage::Request { id: at, request: Request::Hangup { call_id } })
+            if (*at == id || *at == joined) && *call_id != call())
+    };
+    assert_eq!(sent.iter().filter(harmless).count(), 2, "{sent:?}");
+    // Carried out before the connection was lost, it is hung up as soon as its answer comes.
+    let answer = Reply { call_id: Some(call()), room_id: Some(RoomId::number(7).unwrap()), ..Reply::default() };
+    session.handle_message(ServerMessage::Reply { id, answer }, now);
+    let sent = drain(&mut session);
+    assert!(
+        matches!(&sent[..], [Output::Send(ClientMessage::Request { request: Request::Hangup { call_id }, .. })]
+            if *call_id == call()),
+        "{sent:?}"
+    );
 }
 
 #[test]
