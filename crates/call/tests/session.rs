@@ -158,6 +158,36 @@ fn a_ring_ends_here_when_the_server_stays_away() {
 }
 
 #[test]
+fn an_answer_that_was_given_up_here_and_got_through_is_taken_back() {
+    let now = zero();
+    let mut session = online(now);
+    let hangups = |sent: &[Output]| {
+        let of_call = |output: &&Output| {
+            matches!(output, Output::Send(ClientMessage::Request { request: Request::Hangup { call_id }, .. })
+                if *call_id == call())
+        };
+        sent.iter().filter(of_call).count()
+    };
+    session.handle_message(event(1, invited()), now);
+    session.accept().unwrap();
+    session.handle_closed();
+    let (at, _) = session.poll_timeout().unwrap();
+    session.handle_timeout(at);
+    assert_eq!(session.call(), &CallState::Idle);
+    drain(&mut session);
+    session.handle_connected(at);
+    session.handle_message(welcome(true), at);
+    assert_eq!(hangups(&drain(&mut session)), 1);
+    session.handle_message(event(2, begun()), at);
+    assert_eq!(hangups(&drain(&mut session)), 0, "once");
+    // The first one was answered too soon: the call begins all the same.
+    session.handle_message(ServerMessage::Error { id: Some(2), refusal: Code::WrongState.into() }, at);
+    session.handle_message(event(3, begun()), at);
+    assert_eq!(hangups(&drain(&mut session)), 1);
+    assert_eq!(session.call(), &CallState::Idle);
+}
+
+#[test]
 fn hanging_up_without_a_server_releases_the_room_at_once_and_ends_after_two_seconds() {
     let now = zero();
     let mut session = online(now);
