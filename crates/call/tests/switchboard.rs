@@ -22,7 +22,7 @@ fn hello(name: &str, resume: Option<Resume>, ticket_expires: UnixMillis) -> Sign
 }
 
 fn board() -> Switchboard {
-    Switchboard::new(Settings::default(), 5)
+    Switchboard::new(Settings::default(), [5; 32])
 }
 
 /// What goes to a connection, and to whom the way into which room is given with it.
@@ -274,7 +274,7 @@ fn one_who_was_removed_rejoins_by_a_fresh_entry_only() {
     });
     let stored = Stored { put_out: put_out.collect(), ..Stored::default() };
     assert_eq!(stored.put_out, [(room_id.clone(), user("alice"), ExitReason::Removed)]);
-    board = Switchboard::new(Settings::default(), 6);
+    board = Switchboard::new(Settings::default(), [6; 32]);
     board.restore(stored, T0);
     sign_in(&mut board, 1, "alice");
     board.handle_request(1, 2, enter(true), T0);
@@ -297,7 +297,7 @@ struct Guarded {
 impl Guarded {
     fn new() -> Self {
         let settings = Settings { map_key_required: true, ..Settings::default() };
-        let mut board = Switchboard::new(settings, 5);
+        let mut board = Switchboard::new(settings, [5; 32]);
         sign_in(&mut board, 1, "alice");
         Self { board, room: RoomId::number(7).unwrap(), next: 1 }
     }
@@ -451,4 +451,34 @@ fn a_device_that_slept_does_not_put_out_the_one_that_signed_in_since() {
     // A person who signs in there is another matter.
     board.handle_hello(5, hello("alice", None, UnixMillis(u64::MAX)), T0);
     assert!(drain(&mut board).0.contains(&(4, ServerMessage::Kicked {}, false)));
+}
+
+#[test]
+fn the_room_that_the_server_chose_for_a_call_is_nobody_elses() {
+    let mut board = board();
+    for (conn, name) in [(1, "alice"), (2, "bob"), (3, "mallory"), (4, "carol")] {
+        sign_in(&mut board, conn, name);
+    }
+    let call = |callee, room: Option<&RoomId>| {
+        let Request::Call(wish) = place(&[callee]) else { panic!("no call") };
+        Request::Call(PlaceCall { room_id: room.cloned(), ..wish })
+    };
+    let enter = |room: &RoomId| Request::EnterRoom { room_id: room.clone(), rejoin: false, private_map_key: None };
+    board.handle_request(1, 1, call("bob", None), T0);
+    let (call_id, room) = board.calls().map(|call| (call.id().clone(), call.room().clone())).next().unwrap();
+    drain(&mut board);
+    board.handle_request(3, 1, enter(&room), T0);
+    board.handle_request(3, 2, call("carol", Some(&room)), T0);
+    assert_eq!(codes(&drain(&mut board).0), [-102_011, -102_011]);
+    assert_eq!(board.privileges(&room, &user("mallory")), Privileges::NONE);
+    // Nor is it for those who have left the call; over, it is a room like others.
+    board.handle_request(2, 1, Request::Reject { call_id }, T0);
+    drain(&mut board);
+    board.handle_request(3, 3, enter(&room), T0);
+    assert_eq!(codes(&drain(&mut board).0), [0; 0]);
+    // One that the caller has chosen is open, as before.
+    let lobby = RoomId::text("lobby").unwrap();
+    board.handle_request(1, 2, call("bob", Some(&lobby)), T0);
+    board.handle_request(3, 4, enter(&lobby), T0);
+    assert_eq!(codes(&drain(&mut board).0), [0; 0]);
 }

@@ -132,12 +132,12 @@ pub struct Switchboard {
 }
 
 impl Switchboard {
-    /// An empty one. `seed` is random: names of calls and sessions derive from it.
+    /// An empty one. `seed` is random and a secret: names of calls, rooms and sessions derive from it.
     #[must_use]
-    pub fn new(settings: Settings, seed: u64) -> Self {
+    pub fn new(settings: Settings, seed: [u8; 32]) -> Self {
         Self {
             settings,
-            ids: Ids::new(seed),
+            ids: Ids::new(&seed),
             accounts: BTreeMap::new(),
             sessions: BTreeMap::new(),
             session_by_conn: BTreeMap::new(),

@@ -261,6 +261,9 @@ impl Switchboard {
             let message = "Where rooms need keys, the server chooses the room of a call.";
             return Err(Refusal::because(Code::NoPrivilege, message));
         }
+        if let Some(room) = &wish.room_id {
+            self.must_be_open(room)?;
+        }
         self.pace.take(user, now)?;
         let busy = self.busy_among(&wish.callee_id_list);
         let room = match wish.room_id.clone() {
@@ -307,6 +310,15 @@ impl Switchboard {
         }
     }
 
+    /// The room that the server has chosen for a running call is entered by that call alone: its number may be guessed.
+    fn must_be_open(&self, room: &RoomId) -> Result<(), Refusal> {
+        let calls = self.calls_by_room.get(room).into_iter().flatten();
+        if calls.filter_map(|call| self.calls.get(call)).any(Call::owns_room) {
+            return Err(Refusal::because(Code::NoEnterPrivilege, "This room belongs to a call."));
+        }
+        Ok(())
+    }
+
     fn room_access(&self, user: &UserId, call_id: &CallId) -> Result<Reply, Refusal> {
         let room = self.calls.get(call_id).map(Call::room).cloned();
         match room {
@@ -327,6 +339,7 @@ impl Switchboard {
             Some(_) if rejoin => return Err(Code::UserRemoved.into()),
             Some(_) | None => {}
         }
+        self.must_be_open(&room)?;
         // A membership that goes on keeps what it was allowed: its key may have expired since.
         let kept = self.guests.get(&membership).copied().filter(|_| rejoin);
         let privileges = kept.map_or(entry.key, Ok)?;
