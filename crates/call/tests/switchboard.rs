@@ -4,10 +4,10 @@
 use call::Switchboard;
 use call::call::RoomNews;
 use call::switchboard::{Change, Entry, Output, RoomsEvent, SESSION_TTL, Settings, SignIn, Stored, TICKET_GRACE};
-use protocol::message::{PlaceCall, Reply, Resume};
+use protocol::message::{PlaceCall, Reply, Resume, SERVER_FRAME_LIMIT};
 use protocol::{
-    CallMediaType, Code, DeviceId, ExitReason, Privileges, Profile, Push, Refusal, Request, RoomId, ServerMessage, UnixMillis,
-    UserId,
+    CallMediaType, Code, DeviceId, ExitReason, Privileges, Profile, Push, Refusal, Request, RoomId, ServerMessage,
+    UnixMillis, UserId,
 };
 use std::time::Duration;
 
@@ -436,7 +436,8 @@ fn a_device_that_slept_does_not_put_out_the_one_that_signed_in_since() {
     let mut board = board();
     let laptop = sign_in(&mut board, 1, "alice");
     board.handle_closed(1, T0);
-    let phone = |resume| SignIn { device: DeviceId::new("phone").unwrap(), ..hello("alice", resume, UnixMillis(u64::MAX)) };
+    let phone =
+        |resume| SignIn { device: DeviceId::new("phone").unwrap(), ..hello("alice", resume, UnixMillis(u64::MAX)) };
     board.handle_hello(2, phone(None), T0);
     let (sent, _) = drain(&mut board);
     let ServerMessage::Welcome(welcome) = &sent[0].1 else { panic!("{sent:?}") };
@@ -481,4 +482,40 @@ fn the_room_that_the_server_chose_for_a_call_is_nobody_elses() {
     board.handle_request(1, 2, call("bob", Some(&lobby)), T0);
     board.handle_request(3, 4, enter(&lobby), T0);
     assert_eq!(codes(&drain(&mut board).0), [0; 0]);
+}
+
+#[test]
+fn cards_fit_into_a_frame_however_many_calls_somebody_is_invited_to() {
+    let mut board = board();
+    sign_in(&mut board, 1, "carol");
+    for n in 0..200 {
+        let (now, caller, callee) = (T0 + Duration::from_secs(n), 2 * n + 2, 2 * n + 3);
+        let names = [format!("caller-{n}"), format!("callee-{n}")];
+        for (conn, name) in [(caller, &names[0]), (callee, &names[1])] {
+            sign_in(&mut board, conn, name);
+            let avatar = format!("https://{}", "a".repeat(500));
+            let profile = Profile { nickname: "\"".repeat(500), avatar };
+            board.handle_request(conn, 1, Request::SetSelfInfo(profile), now);
+            drain(&mut board);
+        }
+        let Request::Call(wish) = place(&[&names[1], "carol"]) else { panic!("no call") };
+        let group_id = "\u{1}".repeat(64);
+        board.handle_request(caller, 2, Request::Call(PlaceCall { group_id, ..wish }), now);
+        let (sent, _) = drain(&mut board);
+        let call_id = sent.iter().find_map(|(_, message, _)| match message {
+            ServerMessage::Reply { answer, .. } => answer.call_id.clone(),
+            _ => None,
+        });
+        let call_id = call_id.unwrap();
+        board.handle_request(callee, 2, Request::Accept { call_id: call_id.clone() }, now);
+        board.handle_request(1, n + 1, Request::Reject { call_id: call_id.clone() }, now);
+        board.handle_ack(1, u64::MAX, now);
+        let (sent, _) = drain(&mut board);
+        let cards = sent.iter().rev().find(|(_, message, _)| matches!(message, ServerMessage::Cards { .. }));
+        let (1, message @ ServerMessage::Cards { cards }, _) = cards.unwrap() else { panic!("{cards:?}") };
+        assert!(message.to_text().len() < SERVER_FRAME_LIMIT, "{} cards: {} bytes", n + 1, message.to_text().len());
+        assert_eq!(cards[0].call_id, call_id);
+        assert!(cards.len() == n as usize + 1 || cards.len() > 20, "{} of {}", cards.len(), n + 1);
+        assert!(!cards[0].profiles.is_empty());
+    }
 }
