@@ -4,21 +4,21 @@
 //! tens of microseconds. Inputs that wait together are stored together: the busier the server, the larger its
 //! transactions and the fewer of them.
 
+mod news;
 mod output;
 pub mod socket;
 
-use crate::rooms::{FinishedWhy, LeftWhy, RoomEvent, Rooms};
+use crate::rooms::Rooms;
 use crate::store::Store;
 use anyhow::{Context as _, Result};
 use call::Switchboard;
-use call::call::RoomNews;
 use call::switchboard::{Change, ConnId, Entry, RoomsEvent, Settings, SignIn};
 use protocol::message::Seq;
 use protocol::{CallId, Refusal, Request, RequestId, RoomId, UnixMillis, UserId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Inputs waiting for the switchboard. When it is full the sockets wait with reading, and TCP slows the clients down.
 const INPUT_CAPACITY: usize = 1024;
@@ -90,7 +90,7 @@ impl Plane {
     ) -> Result<(Self, mpsc::Sender<Input>)> {
         let (input, inputs) = mpsc::channel(INPUT_CAPACITY);
         let runtime = tokio::runtime::Handle::current();
-        let news = rooms.events();
+        let happened = rooms.events();
         let mut body = Body {
             board: Switchboard::new(settings, rand::random()),
             clock: Clock::start(),
@@ -102,7 +102,7 @@ impl Plane {
         };
         let stored = body.store.load().context("the store cannot be read")?;
         body.board.restore(stored, body.clock.now());
-        tokio::spawn(forward_room_events(news, rooms, input.clone(), stop.clone()));
+        tokio::spawn(news::forward(happened, rooms, input.clone(), stop.clone()));
         let thread = std::thread::Builder::new()
             .name("call-plane".to_owned())
             .spawn(move || runtime.block_on(body.run(inputs, stop)))?;
@@ -253,68 +253,4 @@ fn key(change: &Change) -> (u8, &str, &str) {
         Change::Forget(user, call) => (4, user.as_str(), call.as_str()),
         Change::PutOut(room, user, _) => (5, room, user.as_str()),
     }
-}
-
-/// Rooms' events become inputs. Rooms and people that the call plane cannot name are none of its business.
-async fn forward_room_events(
-    mut news: broadcast::Receiver<RoomEvent>,
-    rooms: Arc<dyn Rooms>,
-    input: mpsc::Sender<Input>,
-    mut stop: watch::Receiver<bool>,
-) {
-    loop {
-        let event = tokio::select! {
-            _ = stop.wait_for(|stopped| *stopped) => return,
-            event = news.recv() => event,
-        };
-        let event = match event {
-            Ok(event) => translate(event),
-            Err(broadcast::error::RecvError::Lagged(missed)) => {
-                tracing::warn!(missed, "fell behind the rooms' events; asking who is where");
-                present(rooms.as_ref()).await
-            }
-            Err(broadcast::error::RecvError::Closed) => return,
-        };
-        if let Some(event) = event
-            && input.send(Input::Rooms(event)).await.is_err()
-        {
-            return;
-        }
-    }
-}
-
-fn translate(event: RoomEvent) -> Option<RoomsEvent> {
-    let member = |room: String, identity: &str, news| {
-        let room = RoomId::from_wire_name(&room).ok()?;
-        Some(RoomsEvent::Member { room, user: UserId::new(identity).ok()?, news })
-    };
-    match event {
-        RoomEvent::Joined { room, who } => member(room, &who.identity, RoomNews::Joined),
-        RoomEvent::Left { room, who, why } => match why {
-            LeftWhy::Own => member(room, &who.identity, RoomNews::Left),
-            LeftWhy::Lost => member(room, &who.identity, RoomNews::Lost),
-            LeftWhy::Removed { by } => member(room, &who.identity, RoomNews::Removed { by }),
-            // The room's own end follows; the other connection of the same person is in.
-            LeftWhy::Dismissed { .. } | LeftWhy::Replaced => None,
-        },
-        RoomEvent::Finished { room, why: FinishedWhy::Dismissed { by }, .. } => {
-            Some(RoomsEvent::Dismissed { room: RoomId::from_wire_name(&room).ok()?, by })
-        }
-        // The call plane knows who is in; what they publish is theirs.
-        RoomEvent::Finished { why: FinishedWhy::Empty, .. }
-        | RoomEvent::Started { .. }
-        | RoomEvent::Published { .. }
-        | RoomEvent::Unpublished { .. }
-        | RoomEvent::Muted { .. }
-        | RoomEvent::Permitted { .. } => None,
-    }
-}
-
-async fn present(rooms: &dyn Rooms) -> Option<RoomsEvent> {
-    let all = rooms.list_all().await.ok()?;
-    let members = all.into_iter().flat_map(|info| {
-        let room = RoomId::from_wire_name(&info.room).ok();
-        info.members.into_iter().filter_map(move |member| Some((room.clone()?, UserId::new(member.identity).ok()?)))
-    });
-    Some(RoomsEvent::Present(members.collect::<BTreeSet<_>>()))
 }

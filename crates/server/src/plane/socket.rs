@@ -182,7 +182,7 @@ enum End {
     Refused(Refusal),
 }
 
-async fn stopping(stop: &mut watch::Receiver<bool>) {
+pub(super) async fn stopping(stop: &mut watch::Receiver<bool>) {
     // An error means that the server is gone: stop as well.
     let _ = stop.wait_for(|stopped| *stopped).await;
 }
