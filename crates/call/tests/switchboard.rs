@@ -519,3 +519,90 @@ fn cards_fit_into_a_frame_however_many_calls_somebody_is_invited_to() {
         assert!(!cards[0].profiles.is_empty());
     }
 }
+
+fn enter(room: &RoomId) -> Request {
+    Request::EnterRoom { room_id: room.clone(), rejoin: false, private_map_key: None }
+}
+
+/// Whose tokens for which room are made void.
+fn released(board: &mut Switchboard) -> Vec<(RoomId, UserId)> {
+    let (_, rest) = drain(board);
+    let release = |output| if let Output::Release { room, user } = output { Some((room, user)) } else { None };
+    rest.into_iter().filter_map(release).collect()
+}
+
+type Way = fn(&mut Switchboard, &RoomId);
+
+#[test]
+fn a_room_left_or_signed_out_of_is_closed_to_its_tokens() {
+    let room = RoomId::number(7).unwrap();
+    let out = [(room.clone(), user("alice"))];
+    let ways: [Way; 4] = [
+        |board, room| board.handle_request(1, 2, Request::LeaveRoom { room_id: room.clone() }, T0),
+        |board, _| board.handle_request(1, 2, Request::SignOut {}, T0),
+        |board, room| {
+            let left = RoomsEvent::Member { room: room.clone(), user: user("alice"), news: RoomNews::Left };
+            board.handle_rooms_event(left, T0);
+            assert!(!board.belongs(room, &user("alice")));
+            board.handle_request(1, 2, Request::LeaveRoom { room_id: room.clone() }, T0);
+        },
+        // Another device signs in instead.
+        |board, _| {
+            let device = DeviceId::new("phone").unwrap();
+            board.handle_hello(2, SignIn { device, ..hello("alice", None, UnixMillis(u64::MAX)) }, T0);
+        },
+    ];
+    for way in ways {
+        let mut board = board();
+        sign_in(&mut board, 1, "alice");
+        board.handle_request(1, 1, enter(&room), T0);
+        assert_eq!(released(&mut board), []);
+        way(&mut board, &room);
+        assert_eq!(released(&mut board), out);
+        assert!(!board.belongs(&room, &user("alice")));
+    }
+    // The same device afresh goes on where it was.
+    let mut board = board();
+    sign_in(&mut board, 1, "alice");
+    board.handle_request(1, 1, enter(&room), T0);
+    board.handle_hello(2, hello("alice", None, UnixMillis(u64::MAX)), T0);
+    assert_eq!(released(&mut board), []);
+    assert!(board.belongs(&room, &user("alice")));
+}
+
+#[test]
+fn a_room_that_another_device_or_a_call_holds_stays_open() {
+    let room = RoomId::number(7).unwrap();
+    let leave = || Request::LeaveRoom { room_id: RoomId::number(7).unwrap() };
+    let mut board = board();
+    sign_in(&mut board, 1, "alice");
+    sign_in(&mut board, 3, "bob");
+    board.handle_request(1, 1, Request::EnableMultiDeviceAbility { enable: true }, T0);
+    let device = DeviceId::new("phone").unwrap();
+    board.handle_hello(2, SignIn { device, ..hello("alice", None, UnixMillis(u64::MAX)) }, T0);
+    board.handle_request(1, 2, enter(&room), T0);
+    board.handle_request(2, 1, enter(&room), T0);
+    // The phone has taken the laptop's place, and the laptop says goodbye.
+    board.handle_request(1, 3, leave(), T0);
+    board.handle_request(1, 4, Request::SignOut {}, T0);
+    assert_eq!(released(&mut board), []);
+    assert!(board.belongs(&room, &user("alice")));
+    let Request::Call(wish) = place(&["bob"]) else { panic!("no call") };
+    board.handle_request(2, 2, Request::Call(PlaceCall { room_id: Some(room.clone()), ..wish }), T0);
+    board.handle_request(2, 3, leave(), T0);
+    assert_eq!(released(&mut board), []);
+    assert!(board.belongs(&room, &user("alice")));
+}
+
+#[test]
+fn nobody_holds_rooms_without_end() {
+    let mut board = board();
+    sign_in(&mut board, 1, "alice");
+    let room = |n: u64| RoomId::number(u32::try_from(n).unwrap()).unwrap();
+    for n in 1..=40 {
+        board.handle_request(1, n, enter(&room(n)), T0);
+        let expected = n.checked_sub(16).filter(|n| *n > 0).map(|n| (room(n), user("alice")));
+        assert_eq!(released(&mut board), expected.into_iter().collect::<Vec<_>>(), "{n}");
+    }
+    assert_eq!((1..=40).filter(|n| board.belongs(&room(*n), &user("alice"))).count(), 16);
+}

@@ -8,6 +8,7 @@
 mod accounts;
 mod alarms;
 mod cards;
+mod guests;
 mod ids;
 mod pace;
 mod records;
@@ -27,7 +28,7 @@ use crate::call::{Call, CallOutput, Departure, Phase, To};
 use ids::Ids;
 use protocol::message::Seq;
 use protocol::{
-    CallCard, CallId, CallRecord, DeviceId, ExitReason, Privileges, Push, RecordFilter, Refusal, RequestId, RoomId,
+    CallCard, CallId, CallRecord, DeviceId, ExitReason, Push, RecordFilter, Refusal, RequestId, RoomId,
     ServerMessage, UnixMillis, UserId,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -120,7 +121,7 @@ pub struct Switchboard {
     /// Calls that run for others and are over for this user.
     over_for_user: BTreeMap<UserId, BTreeSet<CallId>>,
     /// Who entered a room by its id, and what they may do there.
-    guests: BTreeMap<(RoomId, UserId), Privileges>,
+    guests: guests::Guests,
     pace: pace::Pace,
     /// What each user may join.
     cards_by_user: BTreeMap<UserId, BTreeMap<CallId, CallCard>>,
@@ -146,7 +147,7 @@ impl Switchboard {
             call_by_user: BTreeMap::new(),
             calls_by_room: BTreeMap::new(),
             over_for_user: BTreeMap::new(),
-            guests: BTreeMap::new(),
+            guests: guests::Guests::default(),
             pace: pace::Pace::default(),
             cards_by_user: BTreeMap::new(),
             put_out: BTreeMap::new(),

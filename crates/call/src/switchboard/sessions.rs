@@ -286,14 +286,21 @@ impl Switchboard {
             names.remove(name);
             if names.is_empty() {
                 self.sessions_by_user.remove(&session.user);
-                self.guests.retain(|(_, guest), _| *guest != session.user);
             }
+        }
+        if !self.is_signed_in(&session.user, &session.device) {
+            self.end_stays(&session.user, &session.device);
         }
         if let Some(conn) = session.conn {
             self.session_by_conn.remove(&conn);
             self.outputs.push_back(Output::Close { conn });
         }
         Some(session)
+    }
+
+    fn is_signed_in(&self, user: &UserId, device: &DeviceId) -> bool {
+        let names = self.sessions_by_user.get(user).into_iter().flatten();
+        names.filter_map(|name| self.sessions.get(name)).any(|session| session.device == *device)
     }
 
     pub(super) fn drop_overfull(&mut self, name: &str, now: UnixMillis) {
