@@ -11,6 +11,7 @@ mod cards;
 mod guests;
 mod ids;
 mod pace;
+mod put_out;
 mod records;
 mod requests;
 mod rooms;
@@ -28,8 +29,8 @@ use crate::call::{Call, CallOutput, Departure, Phase, To};
 use ids::Ids;
 use protocol::message::Seq;
 use protocol::{
-    CallCard, CallId, CallRecord, DeviceId, ExitReason, Push, RecordFilter, Refusal, RequestId, RoomId,
-    ServerMessage, UnixMillis, UserId,
+    CallCard, CallId, CallRecord, DeviceId, Push, RecordFilter, Refusal, RequestId, RoomId, ServerMessage, UnixMillis,
+    UserId,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -42,9 +43,6 @@ pub const SESSION_TTL: Duration = Duration::from_secs(600);
 
 /// How long an expired ticket keeps its connection while a new one is awaited.
 pub const TICKET_GRACE: Duration = Duration::from_secs(60);
-
-/// Marks of people who were put out of rooms: the oldest go first, and cost them no more than a refused rejoin.
-const PUT_OUT_LIMIT: usize = 10_000;
 
 /// What varies between installations.
 #[derive(Clone, Copy, Debug)]
@@ -126,7 +124,7 @@ pub struct Switchboard {
     /// What each user may join.
     cards_by_user: BTreeMap<UserId, BTreeMap<CallId, CallCard>>,
     /// Who was put out of a room and has not freshly entered it since.
-    put_out: BTreeMap<(RoomId, UserId), ExitReason>,
+    put_out: put_out::PutOut,
     dirty: store::Dirty,
     alarms: alarms::Alarms,
     outputs: VecDeque<Output>,
@@ -150,7 +148,7 @@ impl Switchboard {
             guests: guests::Guests::default(),
             pace: pace::Pace::default(),
             cards_by_user: BTreeMap::new(),
-            put_out: BTreeMap::new(),
+            put_out: put_out::PutOut::default(),
             dirty: store::Dirty::default(),
             alarms: alarms::Alarms::default(),
             outputs: VecDeque::new(),

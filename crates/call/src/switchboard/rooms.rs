@@ -1,6 +1,6 @@
 //! What rooms say, and what it does to calls and to those who entered a room by its id.
 
-use super::{PUT_OUT_LIMIT, Switchboard};
+use super::Switchboard;
 use crate::call::{RoomNews, To};
 use protocol::{CallId, ExitReason, Privileges, Push, RoomId, UnixMillis, UserId};
 use std::collections::BTreeSet;
@@ -131,18 +131,14 @@ impl Switchboard {
     }
 
     fn mark_put_out(&mut self, room: &RoomId, user: &UserId, reason: ExitReason) {
-        while self.put_out.len() >= PUT_OUT_LIMIT {
-            let Some((oldest, _)) = self.put_out.pop_first() else { break };
-            self.dirty.put_out.insert(oldest);
-        }
         let membership = (room.clone(), user.clone());
         self.dirty.put_out.insert(membership.clone());
-        self.put_out.insert(membership, reason);
+        self.dirty.put_out.extend(self.put_out.insert(membership, reason));
     }
 
     /// Somebody enters a room afresh: what happened to them there before counts no more.
     pub(super) fn forgive(&mut self, membership: &(RoomId, UserId)) {
-        if self.put_out.remove(membership).is_some() {
+        if self.put_out.remove(membership) {
             self.dirty.put_out.insert(membership.clone());
         }
     }
