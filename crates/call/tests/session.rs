@@ -4,6 +4,7 @@
 use call::CallSession;
 use call::session::{CallState, Deadline, Identity, Link, Output};
 use protocol::message::{PlaceCall, Reply, Welcome};
+use protocol::vocabulary::{Older, OlderEvent};
 use protocol::{
     CallEndReason, CallId, CallMediaType, CallRole, ClientMessage, Code, DeviceId, Event, Profile, Push, Refusal,
     Request, RoomId, ServerMessage, UnixMillis, UserId,
@@ -322,6 +323,45 @@ fn a_call_given_up_while_the_server_was_away_is_not_placed_at_the_resume() {
             if *call_id == call()),
         "{sent:?}"
     );
+}
+
+#[test]
+fn the_older_page_names_the_inviter_of_the_call_in_which_somebody_did_not_answer() {
+    let now = zero();
+    let mut session = online(now);
+    let page = Older::new(user("bob"));
+    let mut sponsors = Vec::new();
+    let mut note = |session: &mut CallSession| {
+        for output in drain(session) {
+            if let Output::Event(event) = output
+                && let Some(OlderEvent::NoResp { sponsor, .. }) = page.tell(&event)
+            {
+                sponsors.push(sponsor);
+            }
+        }
+    };
+    let silent = |call_id| Push::UserNoResponse { call_id, user_id: user("carol") };
+    session.handle_message(event(1, invited()), now);
+    session.handle_message(event(2, silent(call())), now);
+    let id = session.ignore(now).unwrap();
+    session.handle_message(ServerMessage::Reply { id, answer: Reply::default() }, now);
+    note(&mut session);
+    // Of an ignored call no end is told; the next one is bob's own.
+    let wish = PlaceCall {
+        callee_id_list: vec![user("carol"), user("dave")],
+        call_media_type: CallMediaType::Voice,
+        user_data: String::new(),
+        timeout: None,
+        room_id: None,
+        group_id: String::new(),
+    };
+    let id = session.place(wish, now).unwrap();
+    let own = CallId::new("c2").unwrap();
+    let answer = Reply { call_id: Some(own.clone()), room_id: Some(RoomId::number(8).unwrap()), ..Reply::default() };
+    session.handle_message(ServerMessage::Reply { id, answer }, now);
+    session.handle_message(event(3, silent(own)), now);
+    note(&mut session);
+    assert_eq!(sponsors, [user("alice"), user("bob")]);
 }
 
 #[test]

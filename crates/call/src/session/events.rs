@@ -61,8 +61,10 @@ impl CallSession {
                 self.report(Event::OnUserReject { user_id });
             }
             Push::UserNoResponse { user_id, .. } => {
+                let about = self.call.conclude(&self.identity.user, CallEndReason::NoResponse);
+                let inviter_id = about.map(|call| call.inviter);
                 self.forget(&user_id);
-                self.report(Event::OnUserNoResponse { user_id });
+                self.report(Event::OnUserNoResponse { user_id, inviter_id });
             }
             Push::UserLineBusy { user_id, .. } => {
                 self.forget(&user_id);
