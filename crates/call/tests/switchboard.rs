@@ -232,6 +232,9 @@ fn nobody_places_calls_without_end() {
     let much_later = T0 + Duration::from_secs(3600);
     let placed = (0..40).map(|_| code(&mut board, 1, much_later)).filter(Option::is_none).count();
     assert_eq!(placed, 30);
+    // The clock is set back.
+    assert_eq!(code(&mut board, 1, T0), Some(-1401));
+    assert_eq!(code(&mut board, 1, later), None);
 }
 
 #[test]

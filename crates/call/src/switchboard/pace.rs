@@ -22,8 +22,10 @@ pub(super) struct Pace {
 impl Pace {
     /// A call is about to be placed.
     pub(super) fn take(&mut self, user: &UserId, now: UnixMillis) -> Result<(), Refusal> {
-        let used = self.used_until.get(user).copied().unwrap_or(now).max(now);
+        // No further ahead than calls can be: the clock may have been set back.
+        let used = self.used_until.get(user).copied().unwrap_or(now).clamp(now, now + PER_CALL * BURST);
         if used.since(now) > PER_CALL * (BURST - 1) {
+            self.used_until.insert(user.clone(), used);
             return Err(Refusal::because(Code::Signalling, "Too many calls in a short time."));
         }
         if self.used_until.len() >= KEPT {

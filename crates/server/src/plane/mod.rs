@@ -4,6 +4,7 @@
 //! tens of microseconds. Inputs that wait together are stored together: the busier the server, the larger its
 //! transactions and the fewer of them.
 
+mod clock;
 mod news;
 mod output;
 pub mod socket;
@@ -13,11 +14,12 @@ use crate::store::Store;
 use anyhow::{Context as _, Result};
 use call::Switchboard;
 use call::switchboard::{Change, ConnId, Entry, RoomsEvent, Settings, SignIn};
+use clock::Clock;
 use protocol::message::Seq;
 use protocol::{CallId, Refusal, Request, RequestId, RoomId, UnixMillis, UserId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Inputs waiting for the switchboard. When it is full the sockets wait with reading, and TCP slows the clients down.
@@ -119,27 +121,6 @@ impl Plane {
     }
 }
 
-/// Wall-clock time that never goes backwards while the server runs.
-#[derive(Debug)]
-struct Clock {
-    began: UnixMillis,
-    at: Instant,
-}
-
-impl Clock {
-    fn start() -> Self {
-        Self { began: SystemTime::now().into(), at: Instant::now() }
-    }
-
-    fn now(&self) -> UnixMillis {
-        self.began + self.at.elapsed()
-    }
-
-    fn instant(&self, time: UnixMillis) -> tokio::time::Instant {
-        tokio::time::Instant::from_std(self.at + time.since(self.began))
-    }
-}
-
 struct Body {
     board: Switchboard,
     clock: Clock,
@@ -155,13 +136,7 @@ impl Body {
     async fn run(mut self, mut inputs: mpsc::Receiver<Input>, mut stop: watch::Receiver<bool>) {
         self.flush();
         loop {
-            let deadline = self.board.poll_timeout().map(|at| self.clock.instant(at));
-            let timer = async {
-                match deadline {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let timer = tokio::time::sleep(self.clock.until(self.board.poll_timeout()));
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|stopped| *stopped) => return,
@@ -176,9 +151,10 @@ impl Body {
                     None => return,
                 },
                 () = timer => {
+                    let now = self.clock.now();
                     // A timer may fire within the millisecond before the deadline.
-                    let due = self.board.poll_timeout().unwrap_or_default();
-                    self.board.handle_timeout(self.clock.now().max(due));
+                    let due = self.board.poll_timeout().filter(|due| due.since(now) <= Duration::from_millis(1));
+                    self.board.handle_timeout(due.unwrap_or(now).max(now));
                 }
             }
             self.flush();
