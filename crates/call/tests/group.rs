@@ -380,7 +380,7 @@ fn a_server_that_does_not_offer_several_devices_says_so() {
     use call::switchboard::{Output, Settings, SignIn};
     use protocol::{DeviceId, Request, ServerMessage, UnixMillis};
     let settings = Settings { multi_device: false, ..Settings::default() };
-    let mut board = call::Switchboard::new(settings, 1);
+    let mut board = call::Switchboard::new(settings, [1; 32]);
     let device = DeviceId::new("desk").unwrap();
     let hello = SignIn { user: user("bob"), device, resume: None, ticket_expires: UnixMillis(u64::MAX) };
     board.handle_hello(1, hello, UnixMillis(1));

@@ -43,7 +43,7 @@ fn hello(board: &mut Switchboard, conn: u64, name: &str, resume: Option<Resume>)
 
 /// Alice calls bob (and carol, who is known and away); `answered` says whether bob has accepted.
 fn board(answered: bool, group: bool) -> (Switchboard, CallId) {
-    let mut board = Switchboard::new(Settings::default(), 7);
+    let mut board = Switchboard::new(Settings::default(), [7; 32]);
     for (conn, name) in [(ALICE, "alice"), (BOB, "bob"), (MALLORY, "mallory"), (4, "carol")] {
         hello(&mut board, conn, name, None);
     }

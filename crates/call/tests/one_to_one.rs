@@ -195,6 +195,44 @@ fn accepting_in_the_moment_in_which_the_ring_ends() {
 }
 
 #[test]
+fn a_call_given_up_while_the_caller_was_away_does_not_ring_when_they_are_back() {
+    for lost in 0..90 {
+        let mut world = World::new(lost + 1);
+        world.add("alice", "laptop");
+        world.add("bob", "desk");
+        let cut = (5_000 + lost, "alice", Offline(8_000));
+        world.run(&[(5_000, "alice", Call(vec!["bob"])), cut, (9_000, "alice", Hangup)], 15_000);
+        assert_eq!(world.board.calls().count(), 0, "{lost}");
+        if lost == 0 {
+            assert!(story(world.device("bob")).is_empty());
+        }
+        world.advance(100_000);
+        check(&world, &lost);
+        check_agreement(&world, &lost);
+    }
+}
+
+#[test]
+fn one_who_answered_and_gave_up_waiting_leaves_nobody_alone_in_the_call() {
+    let mut unheard = 0;
+    for lost in 0..90 {
+        let mut world = World::new(lost + 1);
+        world.add("alice", "laptop");
+        world.add("bob", "desk");
+        let cut = (33_000 + lost, "bob", Offline(9_000));
+        world.run(&[(5_000, "alice", Call(vec!["bob"])), (33_000, "bob", Accept), cut], 60_000);
+        let begun = |name: &str| story(world.device(name)).iter().any(|word| word.starts_with("begin"));
+        if !begun("bob") {
+            assert_eq!(world.board.calls().count(), 0, "{lost}: {:#?}", story(world.device("alice")));
+            unheard += u32::from(begun("alice"));
+        }
+        world.run(&[(70_000, "alice", Hangup)], 200_000);
+        check(&world, &lost);
+    }
+    assert!(unheard > 5, "{unheard}");
+}
+
+#[test]
 fn calling_each_other_at_the_same_time_ends_in_one_ring() {
     for seed in 1..400 {
         let mut world = World::new(seed);

@@ -4,9 +4,10 @@
 use call::CallSession;
 use call::session::{CallState, Deadline, Identity, Link, Output};
 use protocol::message::{PlaceCall, Reply, Welcome};
+use protocol::vocabulary::{Older, OlderEvent};
 use protocol::{
     CallEndReason, CallId, CallMediaType, CallRole, ClientMessage, Code, DeviceId, Event, Profile, Push, Refusal,
-    RoomId, ServerMessage, UnixMillis, UserId,
+    Request, RoomId, ServerMessage, UnixMillis, UserId,
 };
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -158,6 +159,36 @@ fn a_ring_ends_here_when_the_server_stays_away() {
 }
 
 #[test]
+fn an_answer_that_was_given_up_here_and_got_through_is_taken_back() {
+    let now = zero();
+    let mut session = online(now);
+    let hangups = |sent: &[Output]| {
+        let of_call = |output: &&Output| {
+            matches!(output, Output::Send(ClientMessage::Request { request: Request::Hangup { call_id }, .. })
+                if *call_id == call())
+        };
+        sent.iter().filter(of_call).count()
+    };
+    session.handle_message(event(1, invited()), now);
+    session.accept().unwrap();
+    session.handle_closed();
+    let (at, _) = session.poll_timeout().unwrap();
+    session.handle_timeout(at);
+    assert_eq!(session.call(), &CallState::Idle);
+    drain(&mut session);
+    session.handle_connected(at);
+    session.handle_message(welcome(true), at);
+    assert_eq!(hangups(&drain(&mut session)), 1);
+    session.handle_message(event(2, begun()), at);
+    assert_eq!(hangups(&drain(&mut session)), 0, "once");
+    // The first one was answered too soon: the call begins all the same.
+    session.handle_message(ServerMessage::Error { id: Some(2), refusal: Code::WrongState.into() }, at);
+    session.handle_message(event(3, begun()), at);
+    assert_eq!(hangups(&drain(&mut session)), 1);
+    assert_eq!(session.call(), &CallState::Idle);
+}
+
+#[test]
 fn hanging_up_without_a_server_releases_the_room_at_once_and_ends_after_two_seconds() {
     let now = zero();
     let mut session = online(now);
@@ -248,6 +279,89 @@ fn a_call_taken_back_before_it_has_a_name_is_hung_up_when_it_gets_one() {
     let sent = drain(&mut session);
     assert!(matches!(&sent[..], [Output::Send(ClientMessage::Request { .. })]), "{sent:?}");
     assert_eq!(session.call(), &CallState::Idle);
+}
+
+#[test]
+fn a_call_given_up_while_the_server_was_away_is_not_placed_at_the_resume() {
+    let now = zero();
+    let mut session = online(now);
+    let wish = PlaceCall {
+        callee_id_list: vec![user("alice")],
+        call_media_type: CallMediaType::Voice,
+        user_data: String::new(),
+        timeout: None,
+        room_id: None,
+        group_id: String::new(),
+    };
+    let id = session.place(wish, now).unwrap();
+    session.handle_closed();
+    session.hangup(now).unwrap();
+    drain(&mut session);
+    session.handle_connected(now);
+    session.handle_message(welcome(true), now);
+    let sent = drain(&mut session);
+    let placed =
+        |output: &Output| matches!(output, Output::Send(ClientMessage::Request { request: Request::Call(_), .. }));
+    assert!(!sent.iter().any(placed), "{sent:?}");
+    let joined = session.join(call(), now).unwrap();
+    session.handle_closed();
+    session.hangup(now).unwrap();
+    session.handle_connected(now);
+    session.handle_message(welcome(true), now);
+    let sent = drain(&mut session);
+    let harmless = |output: &&Output| {
+        matches!(output, Output::Send(ClientMessage::Request { id: at, request: Request::Hangup { call_id } })
+            if (*at == id || *at == joined) && *call_id != call())
+    };
+    assert_eq!(sent.iter().filter(harmless).count(), 2, "{sent:?}");
+    // Carried out before the connection was lost, it is hung up as soon as its answer comes.
+    let answer = Reply { call_id: Some(call()), room_id: Some(RoomId::number(7).unwrap()), ..Reply::default() };
+    session.handle_message(ServerMessage::Reply { id, answer }, now);
+    let sent = drain(&mut session);
+    assert!(
+        matches!(&sent[..], [Output::Send(ClientMessage::Request { request: Request::Hangup { call_id }, .. })]
+            if *call_id == call()),
+        "{sent:?}"
+    );
+}
+
+#[test]
+fn the_older_page_names_the_inviter_of_the_call_in_which_somebody_did_not_answer() {
+    let now = zero();
+    let mut session = online(now);
+    let page = Older::new(user("bob"));
+    let mut sponsors = Vec::new();
+    let mut note = |session: &mut CallSession| {
+        for output in drain(session) {
+            if let Output::Event(event) = output
+                && let Some(OlderEvent::NoResp { sponsor, .. }) = page.tell(&event)
+            {
+                sponsors.push(sponsor);
+            }
+        }
+    };
+    let silent = |call_id| Push::UserNoResponse { call_id, user_id: user("carol") };
+    session.handle_message(event(1, invited()), now);
+    session.handle_message(event(2, silent(call())), now);
+    let id = session.ignore(now).unwrap();
+    session.handle_message(ServerMessage::Reply { id, answer: Reply::default() }, now);
+    note(&mut session);
+    // Of an ignored call no end is told; the next one is bob's own.
+    let wish = PlaceCall {
+        callee_id_list: vec![user("carol"), user("dave")],
+        call_media_type: CallMediaType::Voice,
+        user_data: String::new(),
+        timeout: None,
+        room_id: None,
+        group_id: String::new(),
+    };
+    let id = session.place(wish, now).unwrap();
+    let own = CallId::new("c2").unwrap();
+    let answer = Reply { call_id: Some(own.clone()), room_id: Some(RoomId::number(8).unwrap()), ..Reply::default() };
+    session.handle_message(ServerMessage::Reply { id, answer }, now);
+    session.handle_message(event(3, silent(own)), now);
+    note(&mut session);
+    assert_eq!(sponsors, [user("alice"), user("bob")]);
 }
 
 #[test]

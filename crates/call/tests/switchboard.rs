@@ -1,72 +1,14 @@
 //! The switchboard alone: sessions, tickets, tokens and limits.
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test that is surprised fails")]
 
+mod board;
+
+use board::{T0, board, codes, drain, hello, place, sign_in, user};
 use call::Switchboard;
-use call::call::RoomNews;
-use call::switchboard::{Change, Entry, Output, RoomsEvent, SESSION_TTL, Settings, SignIn, Stored, TICKET_GRACE};
-use protocol::message::{PlaceCall, Reply, Resume};
-use protocol::{
-    CallMediaType, Code, DeviceId, ExitReason, Privileges, Push, Refusal, Request, RoomId, ServerMessage, UnixMillis,
-    UserId,
-};
+use call::switchboard::{Output, RoomsEvent, SESSION_TTL, SignIn, TICKET_GRACE};
+use protocol::message::{PlaceCall, Reply, Resume, SERVER_FRAME_LIMIT};
+use protocol::{Code, DeviceId, Profile, Push, Request, ServerMessage, UnixMillis};
 use std::time::Duration;
-
-const T0: UnixMillis = UnixMillis(1_000_000);
-
-fn user(name: &str) -> UserId {
-    UserId::new(name).unwrap()
-}
-
-fn hello(name: &str, resume: Option<Resume>, ticket_expires: UnixMillis) -> SignIn {
-    SignIn { user: user(name), device: DeviceId::new("desk").unwrap(), resume, ticket_expires }
-}
-
-fn board() -> Switchboard {
-    Switchboard::new(Settings::default(), 5)
-}
-
-/// What goes to a connection, and to whom the way into which room is given with it.
-fn drain(board: &mut Switchboard) -> (Vec<(u64, ServerMessage, bool)>, Vec<Output>) {
-    let (mut sent, mut rest) = (Vec::new(), Vec::new());
-    while let Some(output) = board.poll_output() {
-        match output {
-            Output::Send { conn, message, access } => sent.push((conn, message, access.is_some())),
-            other @ (Output::Close { .. }
-            | Output::OpenRoom(_)
-            | Output::Release { .. }
-            | Output::ReadRecords { .. }) => rest.push(other),
-        }
-    }
-    (sent, rest)
-}
-
-fn sign_in(board: &mut Switchboard, conn: u64, name: &str) -> String {
-    board.handle_hello(conn, hello(name, None, UnixMillis(u64::MAX)), T0);
-    let (sent, _) = drain(board);
-    match &sent[0].1 {
-        ServerMessage::Welcome(welcome) => welcome.session.clone(),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn place(callees: &[&str]) -> Request {
-    Request::Call(PlaceCall {
-        callee_id_list: callees.iter().map(|name| user(name)).collect(),
-        call_media_type: CallMediaType::Voice,
-        user_data: String::new(),
-        timeout: None,
-        room_id: None,
-        group_id: String::new(),
-    })
-}
-
-fn codes(sent: &[(u64, ServerMessage, bool)]) -> Vec<i32> {
-    let code = |message: &ServerMessage| match message {
-        ServerMessage::Error { refusal, .. } => Some(refusal.code),
-        _ => None,
-    };
-    sent.iter().filter_map(|(_, message, _)| code(message)).collect()
-}
 
 #[test]
 fn a_request_sent_twice_is_carried_out_once_and_answered_twice_alike() {
@@ -184,7 +126,9 @@ fn a_device_that_never_acknowledges_loses_its_session_and_not_the_server() {
     sign_in(&mut board, 1, "alice");
     sign_in(&mut board, 2, "bob");
     for id in 0..200 {
-        board.handle_request(1, 2 * id + 1, place(&["bob"]), T0);
+        // Slowly enough for the limit of calls.
+        let now = T0 + Duration::from_secs(id);
+        board.handle_request(1, 2 * id + 1, place(&["bob"]), now);
         let (sent, rest) = drain(&mut board);
         if rest.contains(&Output::Close { conn: 2 }) {
             assert!(codes(&sent).contains(&Code::SessionGone.number()));
@@ -192,125 +136,65 @@ fn a_device_that_never_acknowledges_loses_its_session_and_not_the_server() {
         }
         let Some((_, ServerMessage::Reply { answer, .. }, _)) = sent.first() else { panic!("{sent:?}") };
         let call_id = answer.call_id.clone().unwrap();
-        board.handle_ack(1, u64::MAX, T0);
-        board.handle_request(1, 2 * id + 2, Request::Hangup { call_id }, T0);
+        board.handle_ack(1, u64::MAX, now);
+        board.handle_request(1, 2 * id + 2, Request::Hangup { call_id }, now);
         drain(&mut board);
     }
     panic!("the outbox grows without end");
 }
 
 #[test]
-fn one_who_was_removed_rejoins_by_a_fresh_entry_only() {
+fn nobody_places_calls_without_end() {
+    let mut board = board();
+    sign_in(&mut board, 1, "mallory");
+    sign_in(&mut board, 2, "alice");
+    sign_in(&mut board, 3, "bob");
+    let mut next = 0;
+    let mut code = |board: &mut Switchboard, conn, now| {
+        next += 1;
+        board.handle_request(conn, 2 * next, place(&["bob"]), now);
+        let code = codes(&drain(board).0).first().copied();
+        let call = board.calls().next().map(|call| call.id().clone());
+        if let Some(call_id) = call {
+            board.handle_request(conn, 2 * next + 1, Request::Hangup { call_id }, now);
+            drain(board);
+        }
+        board.handle_ack(3, u64::MAX, now);
+        board.handle_ack(conn, u64::MAX, now);
+        code
+    };
+    for _ in 0..30 {
+        assert_eq!(code(&mut board, 1, T0), None);
+    }
+    assert_eq!(code(&mut board, 1, T0), Some(-1401));
+    assert_eq!(code(&mut board, 2, T0), None, "each user for themselves");
+    let later = T0 + Duration::from_secs(1);
+    let placed = (0..10).map(|_| code(&mut board, 1, later)).filter(Option::is_none).count();
+    assert_eq!(placed, 5);
+    let much_later = T0 + Duration::from_secs(3600);
+    let placed = (0..40).map(|_| code(&mut board, 1, much_later)).filter(Option::is_none).count();
+    assert_eq!(placed, 30);
+    // The clock is set back.
+    assert_eq!(code(&mut board, 1, T0), Some(-1401));
+    assert_eq!(code(&mut board, 1, later), None);
+}
+
+#[test]
+fn a_profile_said_again_is_told_to_nobody() {
     let mut board = board();
     sign_in(&mut board, 1, "alice");
-    let room_id = RoomId::number(7).unwrap();
-    let enter = |rejoin| Request::EnterRoom { room_id: room_id.clone(), rejoin, private_map_key: None };
-    board.handle_request(1, 1, enter(false), T0);
-    let (sent, _) = drain(&mut board);
-    assert!(sent[0].2, "{sent:?}");
-    let news = RoomNews::Removed { by: Some("boss".to_owned()) };
-    board.handle_rooms_event(RoomsEvent::Member { room: room_id.clone(), user: user("alice"), news }, T0);
-    let push = Push::RoomExit { room_id: room_id.clone(), reason: ExitReason::Removed, by: Some("boss".to_owned()) };
-    assert_eq!(drain(&mut board).0, [(1, ServerMessage::Event { seq: 1, push }, false)]);
-    board.handle_request(1, 2, enter(true), T0);
-    assert_eq!(codes(&drain(&mut board).0), [-102_018]);
-    // Nor does a restart of the server open a way back.
-    let put_out = board.take_changes().into_iter().filter_map(|change| match change {
-        Change::PutOut(room, user, reason) => Some((RoomId::from_wire_name(&room).unwrap(), user, reason.unwrap())),
-        _ => None,
-    });
-    let stored = Stored { put_out: put_out.collect(), ..Stored::default() };
-    assert_eq!(stored.put_out, [(room_id.clone(), user("alice"), ExitReason::Removed)]);
-    board = Switchboard::new(Settings::default(), 6);
-    board.restore(stored, T0);
-    sign_in(&mut board, 1, "alice");
-    board.handle_request(1, 2, enter(true), T0);
-    assert_eq!(codes(&drain(&mut board).0), [-102_018]);
-    board.handle_request(1, 3, enter(false), T0);
-    assert!(drain(&mut board).0[0].2);
-    board.handle_rooms_event(RoomsEvent::Dismissed { room: room_id.clone(), by: None }, T0);
+    sign_in(&mut board, 2, "bob");
+    board.handle_request(1, 1, place(&["bob"]), T0);
+    let call_id = board.calls().next().unwrap().id().clone();
+    board.handle_request(2, 1, Request::Accept { call_id }, T0);
     drain(&mut board);
-    board.handle_request(1, 4, enter(true), T0);
-    assert_eq!(codes(&drain(&mut board).0), [-102_005]);
-}
-
-/// Alice, where keys are required, and what is answered to each of her wishes.
-struct Guarded {
-    board: Switchboard,
-    room: RoomId,
-    next: u64,
-}
-
-impl Guarded {
-    fn new() -> Self {
-        let settings = Settings { map_key_required: true, ..Settings::default() };
-        let mut board = Switchboard::new(settings, 5);
-        sign_in(&mut board, 1, "alice");
-        Self { board, room: RoomId::number(7).unwrap(), next: 1 }
+    let profile = Profile { nickname: "Ally".to_owned(), avatar: String::new() };
+    for (id, told) in [(2, 2), (3, 1)] {
+        board.handle_request(1, id, Request::SetSelfInfo(profile.clone()), T0);
+        let (sent, _) = drain(&mut board);
+        assert_eq!(sent.len(), told, "{sent:?}");
+        assert!(matches!(&sent[0], (1, ServerMessage::Reply { .. }, _)));
     }
-
-    /// The code of the refusal, or 0; and whether the room was to be made.
-    fn enter(&mut self, rejoin: bool, key: Result<Privileges, Refusal>, exists: bool) -> (i32, bool) {
-        self.board.handle_enter(1, self.next, (self.room.clone(), rejoin), Entry { key, exists }, T0);
-        self.next += 1;
-        let (sent, rest) = drain(&mut self.board);
-        (codes(&sent).first().copied().unwrap_or(0), rest.contains(&Output::OpenRoom(self.room.clone())))
-    }
-
-    fn may(&self) -> Privileges {
-        self.board.privileges(&self.room, &user("alice"))
-    }
-}
-
-#[test]
-fn a_key_opens_the_room_as_far_as_its_bits_go() {
-    let (create, enter) = (Privileges::CREATE, Privileges::ENTER);
-    let mut alice = Guarded::new();
-    assert_eq!(alice.enter(false, Err(Code::NoPrivilege.into()), true), (-100_006, false));
-    assert_eq!(alice.enter(false, Ok(enter), false), (-102_010, false));
-    assert_eq!(alice.enter(false, Ok(create), false), (-102_011, false));
-    assert_eq!(alice.enter(false, Ok(Privileges(255 - 2)), true), (-102_011, false));
-    assert_eq!(alice.may(), Privileges::NONE);
-    assert_eq!(alice.enter(false, Ok(enter), true), (0, false));
-    assert_eq!(alice.may(), enter);
-    assert_eq!(alice.enter(false, Ok(create | enter | Privileges::SEND_AUDIO), false), (0, true));
-    assert_eq!(alice.may(), create | enter | Privileges::SEND_AUDIO);
-}
-
-#[test]
-fn a_membership_that_goes_on_keeps_what_its_expired_key_allowed() {
-    let expired = || Err(Refusal::from(Code::NoPrivilege));
-    let mut alice = Guarded::new();
-    assert_eq!(alice.enter(true, expired(), true), (-100_006, false), "no membership goes on here");
-    assert_eq!(alice.enter(false, Ok(Privileges(42)), true), (0, false));
-    assert_eq!(alice.enter(true, expired(), true), (0, false));
-    assert_eq!(alice.may(), Privileges(42));
-    assert_eq!(alice.enter(true, expired(), false), (-102_010, false), "the room is gone, and 42 makes none");
-    let news = RoomNews::Removed { by: None };
-    let removed = RoomsEvent::Member { room: alice.room.clone(), user: user("alice"), news };
-    alice.board.handle_rooms_event(removed, T0);
-    drain(&mut alice.board);
-    assert_eq!(alice.enter(true, expired(), true), (-102_018, false));
-    assert_eq!(alice.enter(false, expired(), true), (-100_006, false));
-}
-
-#[test]
-fn where_keys_are_required_nothing_goes_round_them() {
-    let mut alice = Guarded::new();
-    let request = Request::EnterRoom { room_id: alice.room.clone(), rejoin: false, private_map_key: None };
-    alice.board.handle_request(1, 1, request, T0);
-    assert_eq!(codes(&drain(&mut alice.board).0), [-100_006], "a key that nobody looked at");
-    sign_in(&mut alice.board, 2, "bob");
-    let Request::Call(mut wish) = place(&["bob"]) else { panic!("no call") };
-    wish.room_id = Some(alice.room.clone());
-    alice.board.handle_request(1, 2, Request::Call(wish.clone()), T0);
-    assert_eq!(codes(&drain(&mut alice.board).0), [-100_006]);
-    wish.room_id = None;
-    alice.board.handle_request(1, 3, Request::Call(wish), T0);
-    assert_eq!(codes(&drain(&mut alice.board).0), [0; 0]);
-    let room = alice.board.calls().next().unwrap().room().clone();
-    assert_eq!(alice.board.privileges(&room, &user("alice")), Privileges::ALL, "a call admits its members itself");
-    assert_eq!(alice.board.privileges(&room, &user("bob")), Privileges::NONE);
 }
 
 #[test]
@@ -376,4 +260,63 @@ fn an_earlier_process_of_the_same_device_that_comes_back_by_itself_puts_nobody_o
     let resume = Some(Resume { session: new, last_seq: 0 });
     board.handle_hello(4, hello("alice", resume, UnixMillis(u64::MAX)), T0);
     assert!(matches!(&drain(&mut board).0[0].1, ServerMessage::Welcome(welcome) if welcome.resumed));
+}
+
+#[test]
+fn a_device_that_slept_does_not_put_out_the_one_that_signed_in_since() {
+    let mut board = board();
+    let laptop = sign_in(&mut board, 1, "alice");
+    board.handle_closed(1, T0);
+    let phone =
+        |resume| SignIn { device: DeviceId::new("phone").unwrap(), ..hello("alice", resume, UnixMillis(u64::MAX)) };
+    board.handle_hello(2, phone(None), T0);
+    let (sent, _) = drain(&mut board);
+    let ServerMessage::Welcome(welcome) = &sent[0].1 else { panic!("{sent:?}") };
+    let resume = Some(Resume { session: welcome.session.clone(), last_seq: 0 });
+    // Its connection is away for a moment when the laptop wakes up.
+    board.handle_closed(2, T0);
+    board.handle_hello(3, hello("alice", Some(Resume { session: laptop, last_seq: 0 }), UnixMillis(u64::MAX)), T0);
+    let (sent, rest) = drain(&mut board);
+    assert_eq!((sent, rest), (vec![(3, ServerMessage::Kicked {}, false)], vec![Output::Close { conn: 3 }]));
+    board.handle_hello(4, phone(resume), T0);
+    assert!(matches!(&drain(&mut board).0[0].1, ServerMessage::Welcome(welcome) if welcome.resumed));
+    // A person who signs in there is another matter.
+    board.handle_hello(5, hello("alice", None, UnixMillis(u64::MAX)), T0);
+    assert!(drain(&mut board).0.contains(&(4, ServerMessage::Kicked {}, false)));
+}
+
+#[test]
+fn cards_fit_into_a_frame_however_many_calls_somebody_is_invited_to() {
+    let mut board = board();
+    sign_in(&mut board, 1, "carol");
+    for n in 0..200 {
+        let (now, caller, callee) = (T0 + Duration::from_secs(n), 2 * n + 2, 2 * n + 3);
+        let names = [format!("caller-{n}"), format!("callee-{n}")];
+        for (conn, name) in [(caller, &names[0]), (callee, &names[1])] {
+            sign_in(&mut board, conn, name);
+            let avatar = format!("https://{}", "a".repeat(500));
+            let profile = Profile { nickname: "\"".repeat(500), avatar };
+            board.handle_request(conn, 1, Request::SetSelfInfo(profile), now);
+            drain(&mut board);
+        }
+        let Request::Call(wish) = place(&[&names[1], "carol"]) else { panic!("no call") };
+        let group_id = "\u{1}".repeat(64);
+        board.handle_request(caller, 2, Request::Call(PlaceCall { group_id, ..wish }), now);
+        let (sent, _) = drain(&mut board);
+        let call_id = sent.iter().find_map(|(_, message, _)| match message {
+            ServerMessage::Reply { answer, .. } => answer.call_id.clone(),
+            _ => None,
+        });
+        let call_id = call_id.unwrap();
+        board.handle_request(callee, 2, Request::Accept { call_id: call_id.clone() }, now);
+        board.handle_request(1, n + 1, Request::Reject { call_id: call_id.clone() }, now);
+        board.handle_ack(1, u64::MAX, now);
+        let (sent, _) = drain(&mut board);
+        let cards = sent.iter().rev().find(|(_, message, _)| matches!(message, ServerMessage::Cards { .. }));
+        let (1, message @ ServerMessage::Cards { cards }, _) = cards.unwrap() else { panic!("{cards:?}") };
+        assert!(message.to_text().len() < SERVER_FRAME_LIMIT, "{} cards: {} bytes", n + 1, message.to_text().len());
+        assert_eq!(cards[0].call_id, call_id);
+        assert!(cards.len() == n as usize + 1 || cards.len() > 20, "{} of {}", cards.len(), n + 1);
+        assert!(!cards[0].profiles.is_empty());
+    }
 }

@@ -42,7 +42,12 @@ pub enum Event {
     /// A callee rejected.
     OnUserReject { user_id: UserId },
     /// A callee did not answer in time.
-    OnUserNoResponse { user_id: UserId },
+    OnUserNoResponse {
+        user_id: UserId,
+        /// Who invited this user into the call that it is about; in no words but those of the older page.
+        #[serde(skip)]
+        inviter_id: Option<UserId>,
+    },
     /// A callee is in another call.
     OnUserLineBusy { user_id: UserId },
     /// Somebody was invited into the running call (newest API, an extra).

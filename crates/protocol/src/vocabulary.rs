@@ -270,77 +270,39 @@ impl OlderEvent {
     }
 }
 
-/// Tells one user's events in the words of the older page. It remembers who invited this user: the older page names
-/// them (`sponsor`) where the newer does not.
+/// Tells one user's events in the words of the older page.
 #[derive(Clone, Debug)]
 pub struct Older {
     me: UserId,
-    sponsor: Option<UserId>,
 }
 
 impl Older {
     /// For the events of `me`.
     #[must_use]
     pub fn new(me: UserId) -> Self {
-        Self { me, sponsor: None }
+        Self { me }
     }
 
-    /// The same event, where the older page has it. Events are to be given in their order, none left out.
-    pub fn tell(&mut self, event: &Event) -> Option<OlderEvent> {
-        self.tell_received(event)
+    /// The same event, where the older page has it.
+    #[must_use]
+    pub fn tell(&self, event: &Event) -> Option<OlderEvent> {
+        tell_received(event)
             .or_else(|| self.tell_no_response(event))
             .or_else(|| self.tell_cancelled(event))
-            .or_else(|| self.tell_end(event))
+            .or_else(|| tell_end(event))
             .or_else(|| tell_alone(event))
     }
 
     fn tell_no_response(&self, event: &Event) -> Option<OlderEvent> {
-        let Event::OnUserNoResponse { user_id } = event else { return None };
-        let sponsor = self.sponsor.as_ref().unwrap_or(&self.me).clone();
+        let Event::OnUserNoResponse { user_id, inviter_id } = event else { return None };
+        let sponsor = inviter_id.as_ref().unwrap_or(&self.me).clone();
         Some(OlderEvent::NoResp { sponsor, user_id_list: vec![user_id.clone()] })
-    }
-
-    fn tell_received(&mut self, event: &Event) -> Option<OlderEvent> {
-        let Event::OnCallReceived { call_id, caller_id, callee_id_list, group_id, call_media_type, user_data, room_id } =
-            event
-        else {
-            return None;
-        };
-        self.sponsor = Some(caller_id.clone());
-        Some(OlderEvent::Invited {
-            sponsor: caller_id.clone(),
-            user_id_list: callee_id_list.clone(),
-            is_from_group: !group_id.is_empty() || callee_id_list.len() > 1,
-            invite_data: user_data.clone(),
-            invite_id: call_id.clone(),
-            user_data: user_data.clone(),
-            call_id: call_id.clone(),
-            room_id: room_id.into(),
-            call_media_type: (*call_media_type).into(),
-            call_role: OlderCallRole::Invitee,
-        })
-    }
-
-    fn tell_end(&mut self, event: &Event) -> Option<OlderEvent> {
-        let Event::OnCallEnd { call_id, room_id, call_media_type, call_role, total_time, user_id, .. } = event else {
-            return None;
-        };
-        self.sponsor = None;
-        Some(OlderEvent::CallingEnd {
-            room_id: room_id.into(),
-            call_media_type: (*call_media_type).into(),
-            call_role: (*call_role).into(),
-            total_time: *total_time,
-            user_id: user_id.clone(),
-            call_id: call_id.clone(),
-        })
     }
 
     /// At the one who was called: a ring that ran out, or that ended without one's own doing. At the caller the older
     /// page has REJECT, NO_RESP and LINE_BUSY alone.
-    fn tell_cancelled(&mut self, event: &Event) -> Option<OlderEvent> {
+    fn tell_cancelled(&self, event: &Event) -> Option<OlderEvent> {
         let Event::OnCallCancelled { call_id, reason, inviter_id, .. } = event else { return None };
-        self.sponsor = None;
         if *inviter_id == self.me {
             return None;
         }
@@ -360,7 +322,41 @@ impl Older {
     }
 }
 
-/// What needs no memory.
+fn tell_received(event: &Event) -> Option<OlderEvent> {
+    let Event::OnCallReceived { call_id, caller_id, callee_id_list, group_id, call_media_type, user_data, room_id } =
+        event
+    else {
+        return None;
+    };
+    Some(OlderEvent::Invited {
+        sponsor: caller_id.clone(),
+        user_id_list: callee_id_list.clone(),
+        is_from_group: !group_id.is_empty() || callee_id_list.len() > 1,
+        invite_data: user_data.clone(),
+        invite_id: call_id.clone(),
+        user_data: user_data.clone(),
+        call_id: call_id.clone(),
+        room_id: room_id.into(),
+        call_media_type: (*call_media_type).into(),
+        call_role: OlderCallRole::Invitee,
+    })
+}
+
+fn tell_end(event: &Event) -> Option<OlderEvent> {
+    let Event::OnCallEnd { call_id, room_id, call_media_type, call_role, total_time, user_id, .. } = event else {
+        return None;
+    };
+    Some(OlderEvent::CallingEnd {
+        room_id: room_id.into(),
+        call_media_type: (*call_media_type).into(),
+        call_role: (*call_role).into(),
+        total_time: *total_time,
+        user_id: user_id.clone(),
+        call_id: call_id.clone(),
+    })
+}
+
+/// What is the same for everybody.
 fn tell_alone(event: &Event) -> Option<OlderEvent> {
     let told = match event.clone() {
         Event::OnError { code, message } => OlderEvent::Error { code, message },
@@ -389,7 +385,7 @@ fn tell_alone(event: &Event) -> Option<OlderEvent> {
             old_call_type: old_call_media_type.into(),
             new_call_type: new_call_media_type.into(),
         },
-        // Told with memory, newer than the older page, or of the room.
+        // Told above, newer than the older page, or of the room.
         Event::OnCallReceived { .. }
         | Event::OnCallCancelled { .. }
         | Event::OnCallEnd { .. }

@@ -95,7 +95,7 @@ fn of_calls(call_media_type: CallMediaType) -> Vec<Event> {
             inviter_id: user("alice"),
         },
         Event::OnUserReject { user_id: user("carol") },
-        Event::OnUserNoResponse { user_id: user("carol") },
+        Event::OnUserNoResponse { user_id: user("carol"), inviter_id: Some(user("alice")) },
         Event::OnUserLineBusy { user_id: user("carol") },
         Event::OnUserJoin { user_id: user("alice") },
         Event::OnUserLeave { user_id: user("alice") },
@@ -235,7 +235,7 @@ fn every_event_of_the_newer_page_has_its_fields() {
 
 #[test]
 fn every_event_of_the_older_page_comes_out_of_the_one_stream() {
-    let mut page = Older::new(user("bob"));
+    let page = Older::new(user("bob"));
     let told: BTreeSet<(String, String)> = samples()
         .iter()
         .filter_map(|event| page.tell(event))
@@ -250,15 +250,15 @@ fn every_event_of_the_older_page_comes_out_of_the_one_stream() {
 
 #[test]
 fn the_older_page_has_its_own_words_for_kinds_roles_rooms_and_volumes() {
-    let mut page = Older::new(user("bob"));
-    let mut tell = |event: &Event| serde_json::to_value(page.tell(event).unwrap()).unwrap();
+    let page = Older::new(user("bob"));
+    let tell = |event: &Event| serde_json::to_value(page.tell(event).unwrap()).unwrap();
     let all = samples();
     assert_eq!(
         tell(&all[0]),
         json!({"event": "onInvited", "sponsor": "alice", "userIDList": ["bob"], "isFromGroup": false, "inviteData": "hi",
                "inviteID": "c1", "userData": "hi", "callId": "c1", "roomID": 7, "callMediaType": 2, "callRole": "invitee"})
     );
-    let no_response = Event::OnUserNoResponse { user_id: user("carol") };
+    let no_response = Event::OnUserNoResponse { user_id: user("carol"), inviter_id: Some(user("alice")) };
     assert_eq!(tell(&no_response), json!({"event": "onNoResp", "sponsor": "alice", "userIDList": ["carol"]}));
     let volumes = Event::OnUserVoiceVolumeChanged { volume_map: [(user("alice"), 40)].into() };
     assert_eq!(
@@ -280,8 +280,8 @@ fn the_older_page_has_its_own_words_for_kinds_roles_rooms_and_volumes() {
         json!({"event": "onCallEnd", "roomID": "7", "callMediaType": 1, "callRole": "inviter", "totalTime": 3,
                "userID": "bob", "callId": "c1"})
     );
-    // At the caller: nobody but themselves invited them any more.
-    assert_eq!(tell(&no_response)["sponsor"], "bob");
+    let unknown = Event::OnUserNoResponse { user_id: user("carol"), inviter_id: None };
+    assert_eq!(tell(&unknown)["sponsor"], "bob");
 }
 
 #[test]
@@ -319,7 +319,7 @@ fn every_kind_of_event_has_a_sample() {
 
 fn page() -> String {
     let mut text = PREFACE.to_owned();
-    let mut older = Older::new(user("bob"));
+    let older = Older::new(user("bob"));
     let mut names = BTreeSet::new();
     for event in samples() {
         let json = serde_json::to_value(&event).unwrap();

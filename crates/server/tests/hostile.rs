@@ -94,15 +94,51 @@ async fn a_flood_is_cut_off() {
     let dir = tempfile::tempdir().unwrap();
     let host = start(dir.path()).await;
     let mut witness = host.sign_in("witness").await;
-    let mut mallory = host.sign_in("mallory").await;
-    for _ in 0..500 {
-        mallory.send_text(r#"{"type":"pong"}"#).await;
-    }
-    // The refusal may be lost with the connection when the flood goes on into a closed socket.
-    while let Some(message) = mallory.read().await {
-        assert_eq!(message["code"], -1401, "{message}");
+    let floods: [fn(u64) -> serde_json::Value; 4] = [
+        |_| json!({"type": "ping"}),
+        |_| json!({"type": "pong"}),
+        |_| json!({"type": "ack", "seq": 0}),
+        // Of events that there never were.
+        |n| json!({"type": "ack", "seq": n + 1}),
+    ];
+    for flood in floods {
+        let mut mallory = host.sign_in("mallory").await;
+        for n in 0..500 {
+            mallory.send(&flood(n)).await;
+        }
+        // The refusal may be lost with the connection when the flood goes on into a closed socket.
+        while let Some(message) = mallory.read().await {
+            assert!(message["type"] == "pong" || message["code"] == -1401, "{message}");
+        }
     }
     still_serves(&host, &mut witness).await;
+    host.server.shutdown().await;
+}
+
+#[tokio::test]
+async fn nobody_is_cut_off_by_what_others_make_the_server_tell_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = start(dir.path()).await;
+    let mut bob = host.sign_in("bob").await;
+    for mallory in ["mallory-1", "mallory-2", "mallory-3", "mallory-4"] {
+        let mut mallory = host.sign_in(mallory).await;
+        for id in 0..25 {
+            mallory.request(2 * id + 1, "call", json!({"calleeIdList": ["bob"], "callMediaType": 0})).await;
+            let call = mallory.reply(2 * id + 1).await["callId"].clone();
+            mallory.request(2 * id + 2, "hangup", json!({"callId": call})).await;
+            mallory.reply(2 * id + 2).await;
+            mallory.event("cancelled").await;
+        }
+    }
+    for seq in 1..=200 {
+        let name = if seq % 2 == 1 { "invited" } else { "cancelled" };
+        assert_eq!(bob.event(name).await["seq"], seq);
+    }
+    for seq in 1..=200 {
+        bob.ack(seq).await;
+    }
+    bob.send(&json!({"type": "ping"})).await;
+    assert_eq!(bob.next().await["type"], "pong");
     host.server.shutdown().await;
 }
 

@@ -130,6 +130,9 @@ pub struct Call {
     /// More than two may be in it.
     #[serde(default)]
     group: bool,
+    /// The server has chosen the room: nobody else has business there.
+    #[serde(default)]
+    owns_room: bool,
     phase: Phase,
     #[serde(default)]
     placed_at: UnixMillis,
@@ -176,6 +179,7 @@ impl Call {
             group_id: wish.group_id,
             user_data: wish.user_data,
             group,
+            owns_room: wish.room_id.is_none(),
             phase: Phase::Ringing,
             placed_at: now,
             began_at: None,
@@ -208,6 +212,12 @@ impl Call {
     #[must_use]
     pub fn room(&self) -> &RoomId {
         &self.room
+    }
+
+    /// Whether the room is the call's alone, because the server has chosen it.
+    #[must_use]
+    pub fn owns_room(&self) -> bool {
+        self.owns_room
     }
 
     /// How far it has come.

@@ -61,8 +61,10 @@ impl CallSession {
                 self.report(Event::OnUserReject { user_id });
             }
             Push::UserNoResponse { user_id, .. } => {
+                let about = self.call.conclude(&self.identity.user, CallEndReason::NoResponse);
+                let inviter_id = about.map(|call| call.inviter);
                 self.forget(&user_id);
-                self.report(Event::OnUserNoResponse { user_id });
+                self.report(Event::OnUserNoResponse { user_id, inviter_id });
             }
             Push::UserLineBusy { user_id, .. } => {
                 self.forget(&user_id);
@@ -85,6 +87,13 @@ impl CallSession {
 
     /// Of a call that this device has done with; or the end of one that an earlier run of this program was in.
     fn handle_push_of_another(&mut self, push: Push) {
+        if let Push::Begun { call_id, .. } = &push
+            && self.done_with.contains(call_id)
+        {
+            // An answer that got through although it was given up here.
+            self.hang_up_unasked(call_id.clone());
+            return;
+        }
         let Push::Ended { call_id, call_media_type, total_time, reason, user_id, inviter_id, .. } = &push else {
             return;
         };
@@ -276,9 +285,7 @@ impl CallSession {
                     // Taken back before it had an id, or overtaken by an invitation.
                     tracing::debug!(abandoned, "hanging up a call that nobody waits for");
                     self.done_with(call_id);
-                    if let Ok(id) = self.request(Request::Hangup { call_id: call_id.clone() }) {
-                        self.abandon(id);
-                    }
+                    self.hang_up_unasked(call_id.clone());
                 }
                 return;
             }
@@ -322,9 +329,7 @@ impl CallSession {
             self.call = CallState::Idle;
         } else if abandoned && result.is_ok() {
             self.done_with(call_id);
-            if let Ok(id) = self.request(Request::Hangup { call_id: call_id.clone() }) {
-                self.abandon(id);
-            }
+            self.hang_up_unasked(call_id.clone());
         }
     }
 
@@ -354,12 +359,17 @@ impl CallSession {
             }
             CallState::Outgoing(outgoing) => {
                 let call_id = outgoing.call.clone();
-                if let Ok(id) = self.request(Request::Hangup { call_id }) {
-                    self.abandon(id);
+                self.hang_up_unasked(call_id);
+                self.conclude_here(CallEndReason::NoResponse, now);
+            }
+            CallState::Incoming(incoming) => {
+                // The answer may have got through, and nobody is here for whoever called.
+                let answered = incoming.answering.then(|| incoming.call.clone());
+                if let Some(call_id) = answered {
+                    self.hang_up_unasked(call_id);
                 }
                 self.conclude_here(CallEndReason::NoResponse, now);
             }
-            CallState::Incoming(_) => self.conclude_here(CallEndReason::NoResponse, now),
             CallState::Ending(_) => self.conclude_ending(now),
             CallState::Idle | CallState::Live(_) => {}
         }
@@ -379,6 +389,18 @@ impl CallSession {
         self.call = CallState::Idle;
         self.abandon(id);
         self.outputs.push_back(Output::Done { id, result: Err(refusal.clone()) });
+    }
+
+    /// Leaves a call for which nobody waits here, once.
+    fn hang_up_unasked(&mut self, call_id: CallId) {
+        let asked = |request: &Request| matches!(request, Request::Hangup { call_id: other } if *other == call_id);
+        if self.pending.values().any(|pending| asked(&pending.request)) {
+            return;
+        }
+        // Refused only with too many requests in flight; then the server misses this user in the room.
+        if let Ok(id) = self.request(Request::Hangup { call_id }) {
+            self.abandon(id);
+        }
     }
 
     fn done_with(&mut self, call: &CallId) {

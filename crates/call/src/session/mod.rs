@@ -40,6 +40,9 @@ const DONE_WITH_KEPT: usize = 16;
 /// Requests in flight: a person clicks one at a time. More is a fault of the body and refused.
 const PENDING_LIMIT: usize = 16;
 
+/// A call that there never is: hanging it up is refused and changes nothing.
+const NO_CALL: &str = "none";
+
 /// Who signs in, from where.
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -291,7 +294,7 @@ impl CallSession {
         self.clock = Some(ServerClock { server: welcome.now, local: now });
         let known = self.session.replace(welcome.session).is_some();
         if welcome.resumed {
-            let again: Vec<_> = self.pending.iter().map(|(&id, pending)| (id, pending.request.clone())).collect();
+            let again: Vec<_> = self.pending.iter().map(|(&id, pending)| (id, self.again(id, pending))).collect();
             for (id, request) in again {
                 self.send(ClientMessage::Request { id, request });
             }
@@ -304,6 +307,24 @@ impl CallSession {
             self.conclude_here(CallEndReason::Offline, now);
         }
         self.report(Event::SdkReady);
+    }
+
+    /// What is sent of a request that has no answer yet. A call that nobody waits for any more is not to ring now: if it
+    /// was placed before, its answer comes all the same; if it was not, nothing may happen under this id.
+    fn again(&self, id: RequestId, pending: &Pending) -> Request {
+        let waited_for = match &self.call {
+            CallState::Placing(placing) => placing.request == id,
+            CallState::Joining(joining) => joining.request == id,
+            CallState::Idle
+            | CallState::Outgoing(_)
+            | CallState::Incoming(_)
+            | CallState::Live(_)
+            | CallState::Ending(_) => false,
+        };
+        if matches!(pending.request, Request::Call(_) | Request::Join { .. }) && !waited_for {
+            return Request::Hangup { call_id: CallId::new(NO_CALL).expect("letters are an id") };
+        }
+        pending.request.clone()
     }
 
     fn handle_refused(&mut self, refusal: Refusal, now: Instant) {

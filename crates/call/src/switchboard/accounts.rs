@@ -44,7 +44,8 @@ impl Switchboard {
         let checked = profile.check();
         let good = checked.is_ok();
         self.answer(asker, checked.map(|()| Reply::default()));
-        if !good {
+        // Said again it is no news: nobody is to be told the same without end.
+        if !good || self.accounts.get(&asker.user).is_some_and(|account| account.profile == profile) {
             return;
         }
         self.change_account(&asker.user, |account| account.profile = profile.clone());
@@ -87,6 +88,24 @@ impl Switchboard {
 
     pub(super) fn profiles_of<'a>(&self, users: impl IntoIterator<Item = &'a UserId>) -> BTreeMap<UserId, Profile> {
         users.into_iter().filter_map(|user| Some((user.clone(), self.profile_of(user)?))).collect()
+    }
+
+    /// The same for as many as fit into the bytes that are left.
+    pub(super) fn profiles_within<'a>(
+        &self,
+        left: &mut usize,
+        users: impl IntoIterator<Item = &'a UserId>,
+    ) -> BTreeMap<UserId, Profile> {
+        let mut profiles = BTreeMap::new();
+        for user in users {
+            let Some(profile) = self.profile_of(user) else { continue };
+            let size = user.as_str().len() + 2 * profile.nickname.len() + profile.avatar.len() + 40;
+            if !profiles.contains_key(user) && size <= *left {
+                *left -= size;
+                profiles.insert(user.clone(), profile);
+            }
+        }
+        profiles
     }
 
     /// Puts the profiles of the people in it into an event: like tokens they are not stored with it, and fresh at each

@@ -3,6 +3,7 @@
 //! A list, not events: what a lost connection swallowed is replaced by the next one, and nothing piles up for a device
 //! that is away.
 
+use super::records::{PAGE_LIMIT, PROFILES_LIMIT};
 use super::{ConnId, Switchboard};
 use crate::call::{Call, Party};
 use protocol::{CallCard, ServerMessage, UserId};
@@ -39,13 +40,22 @@ impl Switchboard {
         dropped
     }
 
+    /// The newest first, as many as fit into a frame: others decide into how many calls somebody is invited, and a
+    /// frame that is too large costs the connection, at every sign-in.
     fn cards_of(&self, user: &UserId) -> Vec<CallCard> {
-        let cards = self.cards_by_user.get(user).into_iter().flat_map(|cards| cards.values());
+        let mut cards: Vec<_> = self.cards_by_user.get(user).into_iter().flat_map(|cards| cards.values()).collect();
+        cards.sort_by(|a, b| b.began_at.cmp(&a.began_at).then_with(|| a.call_id.cmp(&b.call_id)));
+        let (mut bytes, mut left) = (0, PROFILES_LIMIT);
+        let fits = |card: &&CallCard| {
+            let names: usize = card.members.iter().map(|user| user.as_str().len() + 3).sum();
+            bytes += 400 + names + 6 * card.group_id.len();
+            bytes <= PAGE_LIMIT
+        };
         let introduced = |card: &CallCard| {
-            let profiles = self.profiles_of(card.members.iter().chain([&card.caller_id]));
+            let profiles = self.profiles_within(&mut left, card.members.iter().chain([&card.caller_id]));
             CallCard { profiles, ..card.clone() }
         };
-        cards.map(introduced).collect()
+        cards.into_iter().take_while(fits).map(introduced).collect()
     }
 
     pub(super) fn send_cards(&mut self, user: &UserId) {

@@ -8,7 +8,10 @@
 mod accounts;
 mod alarms;
 mod cards;
+mod guests;
 mod ids;
+mod pace;
+mod put_out;
 mod records;
 mod requests;
 mod rooms;
@@ -26,8 +29,8 @@ use crate::call::{Call, CallOutput, Departure, Phase, To};
 use ids::Ids;
 use protocol::message::Seq;
 use protocol::{
-    CallCard, CallId, CallRecord, DeviceId, ExitReason, Privileges, Push, RecordFilter, Refusal, RequestId, RoomId,
-    ServerMessage, UnixMillis, UserId,
+    CallCard, CallId, CallRecord, DeviceId, Push, RecordFilter, Refusal, RequestId, RoomId, ServerMessage, UnixMillis,
+    UserId,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -40,9 +43,6 @@ pub const SESSION_TTL: Duration = Duration::from_secs(600);
 
 /// How long an expired ticket keeps its connection while a new one is awaited.
 pub const TICKET_GRACE: Duration = Duration::from_secs(60);
-
-/// Marks of people who were put out of rooms: the oldest go first, and cost them no more than a refused rejoin.
-const PUT_OUT_LIMIT: usize = 10_000;
 
 /// What varies between installations.
 #[derive(Clone, Copy, Debug)]
@@ -119,23 +119,24 @@ pub struct Switchboard {
     /// Calls that run for others and are over for this user.
     over_for_user: BTreeMap<UserId, BTreeSet<CallId>>,
     /// Who entered a room by its id, and what they may do there.
-    guests: BTreeMap<(RoomId, UserId), Privileges>,
+    guests: guests::Guests,
+    pace: pace::Pace,
     /// What each user may join.
     cards_by_user: BTreeMap<UserId, BTreeMap<CallId, CallCard>>,
     /// Who was put out of a room and has not freshly entered it since.
-    put_out: BTreeMap<(RoomId, UserId), ExitReason>,
+    put_out: put_out::PutOut,
     dirty: store::Dirty,
     alarms: alarms::Alarms,
     outputs: VecDeque<Output>,
 }
 
 impl Switchboard {
-    /// An empty one. `seed` is random: names of calls and sessions derive from it.
+    /// An empty one. `seed` is random and a secret: names of calls, rooms and sessions derive from it.
     #[must_use]
-    pub fn new(settings: Settings, seed: u64) -> Self {
+    pub fn new(settings: Settings, seed: [u8; 32]) -> Self {
         Self {
             settings,
-            ids: Ids::new(seed),
+            ids: Ids::new(&seed),
             accounts: BTreeMap::new(),
             sessions: BTreeMap::new(),
             session_by_conn: BTreeMap::new(),
@@ -144,9 +145,10 @@ impl Switchboard {
             call_by_user: BTreeMap::new(),
             calls_by_room: BTreeMap::new(),
             over_for_user: BTreeMap::new(),
-            guests: BTreeMap::new(),
+            guests: guests::Guests::default(),
+            pace: pace::Pace::default(),
             cards_by_user: BTreeMap::new(),
-            put_out: BTreeMap::new(),
+            put_out: put_out::PutOut::default(),
             dirty: store::Dirty::default(),
             alarms: alarms::Alarms::default(),
             outputs: VecDeque::new(),

@@ -8,11 +8,11 @@ use protocol::message::Reply;
 use protocol::record::{DELETE_LIMIT, RECORDS_LIMIT};
 use protocol::{CallId, CallRecord, Code, RecordCursor, RecordFilter, Refusal, RequestId};
 
-/// Bytes of records in one answer, roughly; it has to fit into a frame beside the profiles.
-const PAGE_LIMIT: usize = 32 * 1024;
+/// Bytes of records, or of cards, in one answer, roughly; it has to fit into a frame beside the profiles.
+pub(super) const PAGE_LIMIT: usize = 32 * 1024;
 
 /// Bytes of profiles in one answer.
-const PROFILES_LIMIT: usize = 16 * 1024;
+pub(super) const PROFILES_LIMIT: usize = 16 * 1024;
 
 /// One page of records, the newest first. `stored` are the reader's records that the filter wants, newest first: one
 /// more of them than fit on the page tells that there is another.
@@ -81,17 +81,9 @@ impl Switchboard {
 
     /// The body has read records: puts the names of their people along, as far as they fit.
     pub fn handle_records(&mut self, conn: ConnId, id: RequestId, mut answer: Reply) {
-        let mut left = PROFILES_LIMIT;
-        for record in answer.records.iter().flatten() {
-            for user in record.invite_list.iter().chain([&record.inviter]) {
-                let Some(profile) = self.profile_of(user) else { continue };
-                let size = user.as_str().len() + 2 * profile.nickname.len() + profile.avatar.len() + 40;
-                if !answer.profiles.contains_key(user) && size <= left {
-                    left -= size;
-                    answer.profiles.insert(user.clone(), profile);
-                }
-            }
-        }
+        let records = answer.records.iter().flatten();
+        let people = records.flat_map(|record| record.invite_list.iter().chain([&record.inviter]));
+        answer.profiles = self.profiles_within(&mut { PROFILES_LIMIT }, people);
         self.send_answer(conn, id, Ok(answer));
     }
 }

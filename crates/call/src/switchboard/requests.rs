@@ -66,11 +66,11 @@ impl Switchboard {
                 self.answer(&asker, result);
             }
             Request::EnterRoom { room_id, rejoin, private_map_key: _ } => {
-                let result = self.enter_room(&asker.user, room_id, rejoin, self.keyless());
+                let result = self.enter_room(&asker, room_id, rejoin, self.keyless());
                 self.answer(&asker, result);
             }
             Request::LeaveRoom { room_id } => {
-                self.guests.remove(&(room_id, asker.user.clone()));
+                self.end_stay(room_id, &asker.user, &asker.device);
                 self.answer(&asker, Ok(Reply::default()));
             }
             Request::SetSelfInfo(profile) => self.set_self_info(&asker, profile, now),
@@ -100,8 +100,7 @@ impl Switchboard {
         if self.answered_before(conn, &asker.name, id) {
             return;
         }
-        let result =
-            if expired { Err(Code::SigExpired.into()) } else { self.enter_room(&asker.user, room, rejoin, entry) };
+        let result = if expired { Err(Code::SigExpired.into()) } else { self.enter_room(&asker, room, rejoin, entry) };
         self.answer(&asker, result);
     }
 
@@ -224,7 +223,7 @@ impl Switchboard {
         let room = answer.room_id.clone()?;
         match &answer.call_id {
             Some(call) => self.entitled(&user, call, &room),
-            None => self.guests.contains_key(&(room.clone(), user.clone())).then_some((room, user)),
+            None => self.guests.privileges(&room, &user).map(|_| (room, user)),
         }
     }
 
@@ -261,6 +260,10 @@ impl Switchboard {
             let message = "Where rooms need keys, the server chooses the room of a call.";
             return Err(Refusal::because(Code::NoPrivilege, message));
         }
+        if let Some(room) = &wish.room_id {
+            self.must_be_open(room)?;
+        }
+        self.pace.take(user, now)?;
         let busy = self.busy_among(&wish.callee_id_list);
         let room = match wish.room_id.clone() {
             Some(room) => room,
@@ -300,10 +303,19 @@ impl Switchboard {
     fn free_room(&mut self) -> RoomId {
         loop {
             let room = self.ids.room();
-            if !self.calls_by_room.contains_key(&room) {
+            if !self.calls_by_room.contains_key(&room) && !self.guests.hold(&room) {
                 return room;
             }
         }
+    }
+
+    /// The room that the server has chosen for a running call is entered by that call alone: its number may be guessed.
+    fn must_be_open(&self, room: &RoomId) -> Result<(), Refusal> {
+        let calls = self.calls_by_room.get(room).into_iter().flatten();
+        if calls.filter_map(|call| self.calls.get(call)).any(Call::owns_room) {
+            return Err(Refusal::because(Code::NoEnterPrivilege, "This room belongs to a call."));
+        }
+        Ok(())
     }
 
     fn room_access(&self, user: &UserId, call_id: &CallId) -> Result<Reply, Refusal> {
@@ -316,7 +328,8 @@ impl Switchboard {
         }
     }
 
-    fn enter_room(&mut self, user: &UserId, room: RoomId, rejoin: bool, entry: Entry) -> Result<Reply, Refusal> {
+    fn enter_room(&mut self, asker: &Asker, room: RoomId, rejoin: bool, entry: Entry) -> Result<Reply, Refusal> {
+        let user = &asker.user;
         if self.call_by_user.contains_key(user) {
             return Err(Refusal::because(Code::WrongState, "A call is under way."));
         }
@@ -326,8 +339,9 @@ impl Switchboard {
             Some(_) if rejoin => return Err(Code::UserRemoved.into()),
             Some(_) | None => {}
         }
+        self.must_be_open(&room)?;
         // A membership that goes on keeps what it was allowed: its key may have expired since.
-        let kept = self.guests.get(&membership).copied().filter(|_| rejoin);
+        let kept = self.guests.privileges(&room, user).filter(|_| rejoin);
         let privileges = kept.map_or(entry.key, Ok)?;
         if !entry.exists && !privileges.allow(Privileges::CREATE) {
             return Err(Code::NoCreatePrivilege.into());
@@ -336,7 +350,7 @@ impl Switchboard {
             return Err(Code::NoEnterPrivilege.into());
         }
         self.forgive(&membership);
-        self.guests.insert(membership, privileges);
+        self.begin_stay(&room, user, &asker.device, privileges);
         if privileges.allow(Privileges::CREATE) {
             self.outputs.push_back(Output::OpenRoom(room.clone()));
         }

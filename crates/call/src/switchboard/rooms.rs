@@ -1,6 +1,6 @@
 //! What rooms say, and what it does to calls and to those who entered a room by its id.
 
-use super::{PUT_OUT_LIMIT, Switchboard};
+use super::Switchboard;
 use crate::call::{RoomNews, To};
 use protocol::{CallId, ExitReason, Privileges, Push, RoomId, UnixMillis, UserId};
 use std::collections::BTreeSet;
@@ -58,16 +58,14 @@ impl Switchboard {
             self.with_call(&call, now, |call| call.handle_room_news(&user, news, now));
             return;
         }
-        let guest = (room.clone(), user.clone());
         match news {
-            RoomNews::Removed { by } if self.guests.remove(&guest).is_some() => {
+            RoomNews::Removed { by } if self.guests.remove(&room, &user) => {
                 let push = Push::RoomExit { room_id: room, reason: ExitReason::Removed, by };
                 self.deliver(&To::User(user), &push, now);
             }
-            RoomNews::Left => {
-                self.guests.remove(&guest);
-            }
-            RoomNews::Joined | RoomNews::Lost | RoomNews::Removed { .. } => {}
+            RoomNews::Joined => self.guests.note(&room, &user, false),
+            RoomNews::Left => self.guests.note(&room, &user, true),
+            RoomNews::Lost | RoomNews::Removed { .. } => {}
         }
     }
 
@@ -79,13 +77,14 @@ impl Switchboard {
             }
             self.with_call(&id, now, |call| call.handle_dismissed(by, now));
         }
-        let guests: Vec<_> = self.guests.keys().filter(|(at, _)| at == room).cloned().collect();
-        for guest in guests {
-            self.guests.remove(&guest);
-            self.mark_put_out(room, &guest.1, ExitReason::Dismissed);
+        for guest in self.guests.of(room) {
+            if !self.guests.remove(room, &guest) {
+                continue;
+            }
+            self.mark_put_out(room, &guest, ExitReason::Dismissed);
             let by = by.map(str::to_owned);
             let push = Push::RoomExit { room_id: room.clone(), reason: ExitReason::Dismissed, by };
-            self.deliver(&To::User(guest.1), &push, now);
+            self.deliver(&To::User(guest), &push, now);
         }
     }
 
@@ -109,7 +108,7 @@ impl Switchboard {
     /// Whether somebody has a right to be in a room now.
     #[must_use]
     pub fn belongs(&self, room: &RoomId, user: &UserId) -> bool {
-        self.in_call_of(room, user) || self.guests.contains_key(&(room.clone(), user.clone()))
+        self.in_call_of(room, user) || self.guests.privileges(room, user).is_some()
     }
 
     /// What somebody may do in a room: all of it in the room of their call, what their key says in one that they
@@ -119,10 +118,10 @@ impl Switchboard {
         if self.in_call_of(room, user) {
             return Privileges::ALL;
         }
-        self.guests.get(&(room.clone(), user.clone())).copied().unwrap_or(Privileges::NONE)
+        self.guests.privileges(room, user).unwrap_or(Privileges::NONE)
     }
 
-    fn in_call_of(&self, room: &RoomId, user: &UserId) -> bool {
+    pub(super) fn in_call_of(&self, room: &RoomId, user: &UserId) -> bool {
         let call = self.call_by_user.get(user).and_then(|call| self.calls.get(call));
         call.is_some_and(|call| call.room() == room && call.party(user).is_some_and(crate::call::Party::is_in))
     }
@@ -132,18 +131,14 @@ impl Switchboard {
     }
 
     fn mark_put_out(&mut self, room: &RoomId, user: &UserId, reason: ExitReason) {
-        while self.put_out.len() >= PUT_OUT_LIMIT {
-            let Some((oldest, _)) = self.put_out.pop_first() else { break };
-            self.dirty.put_out.insert(oldest);
-        }
         let membership = (room.clone(), user.clone());
         self.dirty.put_out.insert(membership.clone());
-        self.put_out.insert(membership, reason);
+        self.dirty.put_out.extend(self.put_out.insert(membership, reason));
     }
 
     /// Somebody enters a room afresh: what happened to them there before counts no more.
     pub(super) fn forgive(&mut self, membership: &(RoomId, UserId)) {
-        if self.put_out.remove(membership).is_some() {
+        if self.put_out.remove(membership) {
             self.dirty.put_out.insert(membership.clone());
         }
     }

@@ -99,10 +99,12 @@ impl Switchboard {
         self.greet_with_cards(conn, &user);
     }
 
-    /// Whether a session that is online has taken the place of the one with which this hello wants to go on.
+    /// Whether a session has taken the place of the one with which this hello wants to go on: of the same device one
+    /// that is online, for a dead process leaves one behind; of another device any, where there may be only one device.
     fn supersedes(&self, name: &str, hello: &SignIn, many: bool) -> bool {
         let (Some(session), Some(resume)) = (self.sessions.get(name), &hello.resume) else { return false };
-        session.conn.is_some() && session.name != resume.session && (session.device == hello.device || !many)
+        let later = if session.device == hello.device { session.conn.is_some() } else { !many };
+        later && session.name != resume.session
     }
 
     fn kick_idlest(&mut self, names: &[String], now: UnixMillis) {
@@ -284,14 +286,21 @@ impl Switchboard {
             names.remove(name);
             if names.is_empty() {
                 self.sessions_by_user.remove(&session.user);
-                self.guests.retain(|(_, guest), _| *guest != session.user);
             }
+        }
+        if !self.is_signed_in(&session.user, &session.device) {
+            self.end_stays(&session.user, &session.device);
         }
         if let Some(conn) = session.conn {
             self.session_by_conn.remove(&conn);
             self.outputs.push_back(Output::Close { conn });
         }
         Some(session)
+    }
+
+    fn is_signed_in(&self, user: &UserId, device: &DeviceId) -> bool {
+        let names = self.sessions_by_user.get(user).into_iter().flatten();
+        names.filter_map(|name| self.sessions.get(name)).any(|session| session.device == *device)
     }
 
     pub(super) fn drop_overfull(&mut self, name: &str, now: UnixMillis) {

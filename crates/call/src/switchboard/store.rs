@@ -67,7 +67,7 @@ impl Switchboard {
         let logs = dirty.logs.into_iter().map(|log| Change::Log(Box::new(log)));
         let forgotten = dirty.forgotten.into_iter().map(|(user, call)| Change::Forget(user, call));
         let put_out = dirty.put_out.into_iter().map(|membership| {
-            let reason = self.put_out.get(&membership).copied();
+            let reason = self.put_out.get(&membership);
             Change::PutOut(membership.0.wire_name(), membership.1, reason)
         });
         calls.chain(sessions).chain(users).chain(logs).chain(forgotten).chain(put_out).collect()
@@ -76,7 +76,9 @@ impl Switchboard {
     /// Goes on with what was stored. Every socket is lost and every room empty until shown otherwise.
     pub fn restore(&mut self, stored: Stored, now: UnixMillis) {
         self.accounts.extend(stored.users);
-        self.put_out.extend(stored.put_out.into_iter().map(|(room, user, reason)| ((room, user), reason)));
+        for (room, user, reason) in stored.put_out {
+            self.put_out.insert((room, user), reason);
+        }
         for mut session in stored.sessions {
             session.conn = None;
             session.offline_since = session.offline_since.or(Some(now));

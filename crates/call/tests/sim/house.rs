@@ -1,6 +1,6 @@
 //! The server's body in this world: its store, its frames, and its death.
 
-use super::{CLOSE, Seen, World};
+use super::{CLOSE, Seen, World, wide};
 use call::Switchboard;
 use call::call::{CallLog, RoomNews};
 use call::switchboard::{Account, Change, ConnId, Output as Wanted, RoomsEvent, Settings, Stored, page};
@@ -13,7 +13,7 @@ impl World {
             self.cut(at);
         }
         self.closing.clear();
-        let seed = self.random(u64::MAX);
+        let seed = wide(self.random(u64::MAX));
         self.board = Switchboard::new(Settings::default(), seed);
         let mut stored = Stored::default();
         for ((kind, key), row) in &self.rows {

@@ -26,7 +26,7 @@ pub fn story(device: &Device) -> Vec<String> {
             Event::OnUserJoin { user_id } => format!("join {user_id}"),
             Event::OnUserLeave { user_id } => format!("left {user_id}"),
             Event::OnUserReject { user_id } => format!("reject {user_id}"),
-            Event::OnUserNoResponse { user_id } => format!("silent {user_id}"),
+            Event::OnUserNoResponse { user_id, .. } => format!("silent {user_id}"),
             Event::OnUserLineBusy { user_id } => format!("busy {user_id}"),
             Event::OnUserInviting { user_id } => format!("inviting {user_id}"),
             Event::OnCallMediaTypeChanged { new_call_media_type, .. } => format!("media {new_call_media_type:?}"),

@@ -103,7 +103,7 @@ impl World {
         let zero = Instant::now();
         Self {
             now: 0,
-            board: Switchboard::new(Settings::default(), seed),
+            board: Switchboard::new(Settings::default(), wide(seed)),
             devices: Vec::new(),
             delivered: 0,
             fault: None,
@@ -409,6 +409,13 @@ impl World {
 
 fn identity(user: &UserId, name: &DeviceId) -> Identity {
     Identity { user: user.clone(), device: name.clone(), client: "sim".to_owned(), sdk_app_id: None }
+}
+
+/// The seed of a switchboard.
+fn wide(seed: u64) -> [u8; 32] {
+    let mut wide = [0; 32];
+    wide[..8].copy_from_slice(&seed.to_be_bytes());
+    wide
 }
 
 /// A ticket of this world is the millisecond at which it ends.

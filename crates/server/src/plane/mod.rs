@@ -4,21 +4,23 @@
 //! tens of microseconds. Inputs that wait together are stored together: the busier the server, the larger its
 //! transactions and the fewer of them.
 
+mod clock;
+mod news;
 mod output;
 pub mod socket;
 
-use crate::rooms::{FinishedWhy, LeftWhy, RoomEvent, Rooms};
+use crate::rooms::Rooms;
 use crate::store::Store;
 use anyhow::{Context as _, Result};
 use call::Switchboard;
-use call::call::RoomNews;
 use call::switchboard::{Change, ConnId, Entry, RoomsEvent, Settings, SignIn};
+use clock::Clock;
 use protocol::message::Seq;
 use protocol::{CallId, Refusal, Request, RequestId, RoomId, UnixMillis, UserId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Inputs waiting for the switchboard. When it is full the sockets wait with reading, and TCP slows the clients down.
 const INPUT_CAPACITY: usize = 1024;
@@ -59,10 +61,19 @@ pub(crate) enum Input {
 /// The way back to one socket.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    /// Text frames; dropping it closes the socket.
-    pub frames: mpsc::Sender<String>,
+    /// Dropping it closes the socket.
+    pub frames: mpsc::Sender<Frame>,
     /// `ws(s)://host[:port]` by which the client reached this server.
     pub reached: String,
+}
+
+/// A text frame on its way to a client.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    /// What is sent.
+    pub text: String,
+    /// The number of the event in it; the client acknowledges it.
+    pub event: Option<Seq>,
 }
 
 /// The running call plane.
@@ -81,7 +92,7 @@ impl Plane {
     ) -> Result<(Self, mpsc::Sender<Input>)> {
         let (input, inputs) = mpsc::channel(INPUT_CAPACITY);
         let runtime = tokio::runtime::Handle::current();
-        let news = rooms.events();
+        let happened = rooms.events();
         let mut body = Body {
             board: Switchboard::new(settings, rand::random()),
             clock: Clock::start(),
@@ -93,7 +104,7 @@ impl Plane {
         };
         let stored = body.store.load().context("the store cannot be read")?;
         body.board.restore(stored, body.clock.now());
-        tokio::spawn(forward_room_events(news, rooms, input.clone(), stop.clone()));
+        tokio::spawn(news::forward(happened, rooms, input.clone(), stop.clone()));
         let thread = std::thread::Builder::new()
             .name("call-plane".to_owned())
             .spawn(move || runtime.block_on(body.run(inputs, stop)))?;
@@ -107,27 +118,6 @@ impl Plane {
         {
             tracing::error!("the call plane's thread has panicked");
         }
-    }
-}
-
-/// Wall-clock time that never goes backwards while the server runs.
-#[derive(Debug)]
-struct Clock {
-    began: UnixMillis,
-    at: Instant,
-}
-
-impl Clock {
-    fn start() -> Self {
-        Self { began: SystemTime::now().into(), at: Instant::now() }
-    }
-
-    fn now(&self) -> UnixMillis {
-        self.began + self.at.elapsed()
-    }
-
-    fn instant(&self, time: UnixMillis) -> tokio::time::Instant {
-        tokio::time::Instant::from_std(self.at + time.since(self.began))
     }
 }
 
@@ -146,13 +136,7 @@ impl Body {
     async fn run(mut self, mut inputs: mpsc::Receiver<Input>, mut stop: watch::Receiver<bool>) {
         self.flush();
         loop {
-            let deadline = self.board.poll_timeout().map(|at| self.clock.instant(at));
-            let timer = async {
-                match deadline {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let timer = tokio::time::sleep(self.clock.until(self.board.poll_timeout()));
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|stopped| *stopped) => return,
@@ -167,9 +151,10 @@ impl Body {
                     None => return,
                 },
                 () = timer => {
+                    let now = self.clock.now();
                     // A timer may fire within the millisecond before the deadline.
-                    let due = self.board.poll_timeout().unwrap_or_default();
-                    self.board.handle_timeout(self.clock.now().max(due));
+                    let due = self.board.poll_timeout().filter(|due| due.since(now) <= Duration::from_millis(1));
+                    self.board.handle_timeout(due.unwrap_or(now).max(now));
                 }
             }
             self.flush();
@@ -244,68 +229,4 @@ fn key(change: &Change) -> (u8, &str, &str) {
         Change::Forget(user, call) => (4, user.as_str(), call.as_str()),
         Change::PutOut(room, user, _) => (5, room, user.as_str()),
     }
-}
-
-/// Rooms' events become inputs. Rooms and people that the call plane cannot name are none of its business.
-async fn forward_room_events(
-    mut news: broadcast::Receiver<RoomEvent>,
-    rooms: Arc<dyn Rooms>,
-    input: mpsc::Sender<Input>,
-    mut stop: watch::Receiver<bool>,
-) {
-    loop {
-        let event = tokio::select! {
-            _ = stop.wait_for(|stopped| *stopped) => return,
-            event = news.recv() => event,
-        };
-        let event = match event {
-            Ok(event) => translate(event),
-            Err(broadcast::error::RecvError::Lagged(missed)) => {
-                tracing::warn!(missed, "fell behind the rooms' events; asking who is where");
-                present(rooms.as_ref()).await
-            }
-            Err(broadcast::error::RecvError::Closed) => return,
-        };
-        if let Some(event) = event
-            && input.send(Input::Rooms(event)).await.is_err()
-        {
-            return;
-        }
-    }
-}
-
-fn translate(event: RoomEvent) -> Option<RoomsEvent> {
-    let member = |room: String, identity: &str, news| {
-        let room = RoomId::from_wire_name(&room).ok()?;
-        Some(RoomsEvent::Member { room, user: UserId::new(identity).ok()?, news })
-    };
-    match event {
-        RoomEvent::Joined { room, who } => member(room, &who.identity, RoomNews::Joined),
-        RoomEvent::Left { room, who, why } => match why {
-            LeftWhy::Own => member(room, &who.identity, RoomNews::Left),
-            LeftWhy::Lost => member(room, &who.identity, RoomNews::Lost),
-            LeftWhy::Removed { by } => member(room, &who.identity, RoomNews::Removed { by }),
-            // The room's own end follows; the other connection of the same person is in.
-            LeftWhy::Dismissed { .. } | LeftWhy::Replaced => None,
-        },
-        RoomEvent::Finished { room, why: FinishedWhy::Dismissed { by }, .. } => {
-            Some(RoomsEvent::Dismissed { room: RoomId::from_wire_name(&room).ok()?, by })
-        }
-        // The call plane knows who is in; what they publish is theirs.
-        RoomEvent::Finished { why: FinishedWhy::Empty, .. }
-        | RoomEvent::Started { .. }
-        | RoomEvent::Published { .. }
-        | RoomEvent::Unpublished { .. }
-        | RoomEvent::Muted { .. }
-        | RoomEvent::Permitted { .. } => None,
-    }
-}
-
-async fn present(rooms: &dyn Rooms) -> Option<RoomsEvent> {
-    let all = rooms.list_all().await.ok()?;
-    let members = all.into_iter().flat_map(|info| {
-        let room = RoomId::from_wire_name(&info.room).ok();
-        info.members.into_iter().filter_map(move |member| Some((room.clone()?, UserId::new(member.identity).ok()?)))
-    });
-    Some(RoomsEvent::Present(members.collect::<BTreeSet<_>>()))
 }

@@ -1,6 +1,6 @@
 //! Carries out what the switchboard wants.
 
-use super::{Body, Input, RELEASE_GRACE};
+use super::{Body, Frame, Input, RELEASE_GRACE};
 use crate::rooms::RoomsError;
 use crate::tokens::Grants;
 use call::switchboard::{ConnId, Output, RoomsEvent, page};
@@ -38,7 +38,8 @@ impl Body {
 
     fn send(&mut self, conn: ConnId, message: &ServerMessage) {
         let Some(peer) = self.peers.get(&conn) else { return };
-        if peer.frames.try_send(message.to_text()).is_err() {
+        let event = if let ServerMessage::Event { seq, .. } = message { Some(*seq) } else { None };
+        if peer.frames.try_send(Frame { text: message.to_text(), event }).is_err() {
             // Full: the client does not read. Closed: its Closed is on the way. Either way the socket ends here, and
             // says so itself.
             self.peers.remove(&conn);

@@ -7,7 +7,7 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use call::switchboard::{ConnId, Entry, SignIn};
-use protocol::message::{Hello, PATH, Ticket, VERSION};
+use protocol::message::{Hello, PATH, Seq, Ticket, VERSION};
 use protocol::usersig::TicketKey;
 use protocol::{
     ClientMessage, Code, Privileges, Refusal, Request, RequestId, RoomId, ServerMessage, UnixMillis, UserId,
@@ -31,7 +31,8 @@ const MESSAGE_LIMIT: usize = 64 * 1024;
 /// read: ten thousand idle clients would hold more than a gigabyte.
 const READ_BUFFER: usize = 4 * 1024;
 
-/// Frames a second from one client in the long run; a call needs about one, and acknowledges what it gets.
+/// Frames a second from one client in the long run; a call needs about one. Answers to what the server says are not
+/// counted ([`Spoken`]): else others could have somebody cut off by what they make the server tell them.
 const FRAMES_PER_SECOND: f64 = 20.0;
 
 /// Frames at once.
@@ -136,13 +137,52 @@ impl Allowance {
     }
 }
 
+/// What was said on one connection and waits for its answer. Each event and each ping pays for one frame of the client.
+#[derive(Default)]
+struct Spoken {
+    /// Of the newest event.
+    told: Seq,
+    /// Of the newest event that was acknowledged; at first of the one before the oldest that was told.
+    acknowledged: Seq,
+    /// Without an answer.
+    pings: u32,
+}
+
+impl Spoken {
+    fn tell(&mut self, seq: Seq) {
+        if self.told == 0 {
+            self.acknowledged = seq.saturating_sub(1);
+        }
+        self.told = seq;
+    }
+
+    /// Whether a frame answers what was said, and is no more than an answer.
+    fn is_answered_by(&mut self, message: &ClientMessage) -> bool {
+        match message {
+            ClientMessage::Ack { seq } if (self.acknowledged + 1..=self.told).contains(seq) => {
+                self.acknowledged = *seq;
+                true
+            }
+            ClientMessage::Pong {} if self.pings > 0 => {
+                self.pings -= 1;
+                true
+            }
+            ClientMessage::Ack { .. }
+            | ClientMessage::Pong {}
+            | ClientMessage::Hello(_)
+            | ClientMessage::Request { .. }
+            | ClientMessage::Ping {} => false,
+        }
+    }
+}
+
 /// Why a connection ends; the refusal is told to the client.
 enum End {
     Gone,
     Refused(Refusal),
 }
 
-async fn stopping(stop: &mut watch::Receiver<bool>) {
+pub(super) async fn stopping(stop: &mut watch::Receiver<bool>) {
     // An error means that the server is gone: stop as well.
     let _ = stop.wait_for(|stopped| *stopped).await;
 }
@@ -154,6 +194,7 @@ struct Connection {
     conn: ConnId,
     user: Option<UserId>,
     allowance: Allowance,
+    spoken: Spoken,
     heard: Instant,
 }
 
@@ -161,7 +202,8 @@ impl Connection {
     fn new(socket: WebSocket, door: Door, reached: String) -> Self {
         let conn = door.next_conn.fetch_add(1, Ordering::Relaxed);
         let allowance = Allowance { left: FRAMES_BURST, at: Instant::now() };
-        Self { socket, door, reached, conn, user: None, allowance, heard: Instant::now() }
+        let spoken = Spoken::default();
+        Self { socket, door, reached, conn, user: None, allowance, spoken, heard: Instant::now() }
     }
 
     async fn run(mut self) {
@@ -199,7 +241,12 @@ impl Connection {
             tokio::select! {
                 () = stopping(&mut stop) => return Ok(()),
                 frame = frames.recv() => match frame {
-                    Some(frame) => self.write(&frame).await?,
+                    Some(frame) => {
+                        if let Some(seq) = frame.event {
+                            self.spoken.tell(seq);
+                        }
+                        self.write(&frame.text).await?;
+                    }
                     None => return Ok(()),
                 },
                 frame = self.read() => self.handle(&frame?).await?,
@@ -207,6 +254,7 @@ impl Connection {
                     if self.heard.elapsed() > self.door.heartbeat * 5 / 2 {
                         return Err(End::Gone);
                     }
+                    self.spoken.pings += 1;
                     self.write(&ServerMessage::Ping {}.to_text()).await?;
                 }
             }
@@ -241,11 +289,13 @@ impl Connection {
 
     async fn handle(&mut self, frame: &str) -> Result<(), End> {
         self.heard = Instant::now();
-        if !self.allowance.take() {
+        let parsed = ClientMessage::parse(frame);
+        let answers = parsed.as_ref().is_ok_and(|message| self.spoken.is_answered_by(message));
+        if !answers && !self.allowance.take() {
             return Err(End::Refused(Refusal::because(Code::Signalling, "Too many messages in a short time.")));
         }
         let conn = self.conn;
-        let message = match ClientMessage::parse(frame) {
+        let message = match parsed {
             Ok(message) => message,
             Err(unreadable) if unreadable.id.is_some() => {
                 let error = ServerMessage::Error { id: unreadable.id, refusal: unreadable.refusal };
