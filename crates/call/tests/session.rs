@@ -217,6 +217,39 @@ fn hanging_up_without_a_server_releases_the_room_at_once_and_ends_after_two_seco
 }
 
 #[test]
+fn who_calls_learns_that_nobody_answered_also_when_the_server_stays_away() {
+    let now = zero();
+    let mut session = online(now);
+    let wish = PlaceCall {
+        callee_id_list: vec![user("alice")],
+        call_media_type: CallMediaType::Voice,
+        user_data: String::new(),
+        timeout: None,
+        room_id: None,
+        group_id: String::new(),
+    };
+    let id = session.place(wish, now).unwrap();
+    let answer = Reply { call_id: Some(call()), room_id: Some(RoomId::number(7).unwrap()), ..Reply::default() };
+    session.handle_message(ServerMessage::Reply { id, answer }, now);
+    session.handle_closed();
+    drain(&mut session);
+    let (at, _) = session.poll_timeout().unwrap();
+    session.handle_timeout(at);
+    let told = drain(&mut session).into_iter().filter_map(|output| match output {
+        Output::Event(event) => Some(event),
+        _ => None,
+    });
+    let told: Vec<_> = told.collect();
+    assert!(
+        matches!(&told[..], [
+            Event::OnUserNoResponse { user_id, .. },
+            Event::OnCallCancelled { reason: CallEndReason::NoResponse, caller_id, user_id: by, .. },
+        ] if (user_id.as_str(), caller_id.as_str(), by.as_str()) == ("alice", "bob", "alice")),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn a_hang_up_is_done_when_the_next_call_may_begin_and_not_before() {
     let now = zero();
     let mut session = online(now);

@@ -358,9 +358,14 @@ impl CallSession {
                 self.abandon_asking(&Refusal::because(Code::Signalling, "The server did not answer."));
             }
             CallState::Outgoing(outgoing) => {
-                let call_id = outgoing.call.clone();
+                let (call_id, callees) = (outgoing.call.clone(), outgoing.callees.clone());
                 self.hang_up_unasked(call_id);
-                self.conclude_here(CallEndReason::NoResponse, now);
+                let by = callees.first().cloned().unwrap_or_else(|| self.identity.user.clone());
+                for user_id in callees {
+                    let inviter_id = Some(self.identity.user.clone());
+                    self.report(Event::OnUserNoResponse { user_id, inviter_id });
+                }
+                self.conclude_by(CallEndReason::NoResponse, by, now);
             }
             CallState::Incoming(incoming) => {
                 // The answer may have got through, and nobody is here for whoever called.
@@ -426,11 +431,16 @@ impl CallSession {
 
     /// Ends the call without the server's word, with the events that it would have sent.
     pub(super) fn conclude_here(&mut self, reason: CallEndReason, now: Instant) {
+        self.conclude_by(reason, self.identity.user.clone(), now);
+    }
+
+    /// The same; `by` caused it.
+    fn conclude_by(&mut self, reason: CallEndReason, by: UserId, now: Instant) {
         let Some(silent) = self.call.conclude(&self.identity.user, reason) else { return };
         let me = self.identity.user.clone();
         let seconds = silent.began.map(|began| now.saturating_duration_since(began).as_secs());
         let Conclusion { call, room, media, role, inviter, reason, unreported, .. } = silent;
-        let closed = self.close_call(reason, &me, seconds);
+        let closed = self.close_call(reason, &by, seconds);
         if unreported {
             self.outputs.extend(closed.and_then(|closed| closed.asked).map(done));
             return;
@@ -443,16 +453,10 @@ impl CallSession {
                 call_role: role,
                 total_time,
                 reason,
-                user_id: me,
+                user_id: by,
                 inviter_id: inviter,
             },
-            None => Event::OnCallCancelled {
-                call_id: call,
-                caller_id: me.clone(),
-                reason,
-                user_id: me,
-                inviter_id: inviter,
-            },
+            None => Event::OnCallCancelled { call_id: call, caller_id: me, reason, user_id: by, inviter_id: inviter },
         });
         self.say_over(closed);
     }
