@@ -621,6 +621,34 @@ describe('after a call', () => {
   });
 });
 
+describe('signing out', () => {
+  const signedOut: View = { ...base, session: { kind: 'signedOut', refused: null } };
+
+  it('leaves nothing of the last user for the next', async () => {
+    await open('start');
+    shown.backend.happen({ event: 'onUserJoin', userId: 'bob' });
+    shown.backend.level(levels);
+    shown.desk.settingsOpen = true;
+    shown.backend.push(signedOut);
+    await tick();
+    expect(there('signin-screen')).toBe(true);
+    expect([shown.desk.log, shown.desk.figures, shown.desk.settingsOpen]).toEqual([[], {}, false]);
+    // What was reported late goes when somebody else comes.
+    shown.backend.happen({ event: 'onUserLeave', userId: 'bob' });
+    shown.backend.push({ ...base, session: { kind: 'signingIn', user: 'emi' } });
+    await tick();
+    expect(shown.desk.log).toEqual([]);
+  });
+
+  it('keeps what the same user is told while the socket comes and goes', async () => {
+    await open('start');
+    shown.backend.happen({ event: 'onUserJoin', userId: 'bob' });
+    shown.backend.push({ ...base, session: { kind: 'offline', user: 'alice' } });
+    await tick();
+    expect(shown.desk.log).toHaveLength(1);
+  });
+});
+
 describe('settings', () => {
   it('keep the theme on this computer', async () => {
     await open('start');

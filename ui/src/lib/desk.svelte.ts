@@ -38,6 +38,8 @@ export class Desk {
   #wishedMicrophone = $state.raw<boolean | null>(null);
   #wishedCamera = $state.raw<boolean | null>(null);
   #figuresAt = -Infinity;
+  /** Whose the log and the figures are; nobody's before the first sign-in. */
+  #owner = '';
   #stops: (() => void)[] = [];
 
   constructor(
@@ -95,7 +97,9 @@ export class Desk {
 
   #take(view: View): void {
     const before = this.view?.stage.kind;
+    const user = this.user;
     this.view = view;
+    if (user !== this.user) this.#handOver(user !== '');
     if (before === view.stage.kind) return;
     // What was refused belongs to the screen that asked, and what happened in a call to that call.
     this.refusal = null;
@@ -104,6 +108,18 @@ export class Desk {
       this.settingsOpen = false;
       this.inviteOpen = false;
     }
+  }
+
+  /** Another user, or none: the next one reads nothing of whom the last one called. Events may come later than views. */
+  #handOver(left: boolean): void {
+    if (left || (this.#owner !== '' && this.user !== '' && this.user !== this.#owner)) {
+      this.log = [];
+      this.figures = {};
+      this.meters.set({});
+      this.notices.clear();
+      this.settingsOpen = this.inviteOpen = this.renewOpen = this.consoleOpen = false;
+    }
+    if (this.user !== '') this.#owner = this.user;
   }
 
   stop(): void {

@@ -44,7 +44,7 @@ impl Core {
             sdk_app_id: None,
         };
         self.session = Session::SigningIn { user };
-        self.ended = None;
+        self.forget_person();
         self.signed_in = Some(SignedIn {
             calls: CallSession::new(identity, ticket.0),
             socket: Some(CallSocket::open(&server)),
@@ -67,6 +67,14 @@ impl Core {
         }
         self.signed_in = None;
         self.session = Session::SignedOut { refused: None };
+        self.forget_person();
+    }
+
+    /// What was is nobody's business but theirs: the next person at this computer begins afresh.
+    fn forget_person(&mut self) {
+        self.ended = None;
+        self.put_out = None;
+        self.renders.clear();
     }
 
     pub(super) async fn give_up_sign_in(&mut self, refusal: Refusal) {
