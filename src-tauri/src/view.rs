@@ -61,7 +61,8 @@ pub enum StageView {
     Idle,
     /// This user placed a call and nobody has answered.
     Calling {
-        call: String,
+        /// None until the server has taken the call.
+        call: Option<String>,
         callees: Vec<String>,
         media: CallMedia,
         /// False until the server has reached a device of a callee.

@@ -586,7 +586,9 @@ export type StageView =
 /**  Nothing: the dial screen. */
 { kind: "idle" } | 
 /**  This user placed a call and nobody has answered. */
-{ kind: "calling"; call: string; callees: string[]; media: CallMedia; 
+{ kind: "calling"; 
+/**  None until the server has taken the call. */
+call: string | null; callees: string[]; media: CallMedia; 
 /**  False until the server has reached a device of a callee. */
 ringing: boolean; 
 /**  It ends by itself then; **milliseconds** since the Unix epoch. */

@@ -2,7 +2,7 @@ import { screen, waitFor } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
 import { tick } from 'svelte';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { StageView, View } from '../src/bindings';
+import type { Refusal, StageView, View } from '../src/bindings';
 import { show, type Shown } from '../src/gallery/show';
 import { base, devices, levels, live, person, states } from '../src/gallery/states';
 
@@ -125,6 +125,42 @@ describe('the start screen', () => {
     expect(byId('banner-refused')).toHaveTextContent('Nobody with this id is known. Code -1202');
     await user.click(byId('banner-refused-close'));
     expect(there('banner-refused')).toBe(false);
+  });
+
+  it('has what was typed, and says why, when the call is refused on its way', async () => {
+    await openView(base, ['call']);
+    await user.type(byId('dial-user'), 'zoe');
+    const refusal = { code: -1202, message: 'nobody with this id is known' };
+    const call = Promise.resolve({ status: 'error' as const, error: refusal });
+    await stage({ kind: 'calling', call: null, callees: ['zoe'], media: 'voice', ringing: false, ringUntil: null });
+    expect(byId('calling-state')).toHaveTextContent('Calling…');
+    // Answer and view come in either order.
+    await shown.desk.ask('voice', call);
+    await stage({ kind: 'idle' });
+    expect(byId('dial-user')).toHaveValue('zoe');
+    expect(byId('banner-refused')).toHaveTextContent('Nobody with this id is known.');
+  });
+
+  it('says nothing of a refusal to whoever took the call back', async () => {
+    await openView(base, ['call']);
+    let refuse: (outcome: { status: 'error'; error: Refusal }) => void = () => undefined;
+    const call = new Promise<{ status: 'error'; error: Refusal }>((resolve) => (refuse = resolve));
+    const asking = shown.desk.ask('voice', call);
+    await stage({ kind: 'calling', call: null, callees: ['bob'], media: 'voice', ringing: false, ringUntil: null });
+    await user.click(byId('call-hangup'));
+    refuse({ status: 'error', error: { code: -1203, message: 'The call was taken back' } });
+    await asking;
+    await stage({ kind: 'idle' });
+    expect(asked()).toEqual([['hangup']]);
+    expect(there('banner-refused')).toBe(false);
+  });
+
+  it('begins empty after a call that worked', async () => {
+    await open('start');
+    await user.type(byId('dial-user'), 'bob{Enter}');
+    await stage(live([person('alice'), person('bob')]));
+    await stage({ kind: 'idle' });
+    expect(byId('dial-user')).toHaveValue('');
   });
 
   it('shows at once that a call is on its way', async () => {

@@ -218,7 +218,8 @@ pub enum Stage {
     Idle,
     /// This user placed a call and nobody has answered.
     Calling {
-        call: CallId,
+        /// None until the server has taken the call.
+        call: Option<CallId>,
         callees: Vec<UserId>,
         media: CallMediaType,
         /// False until the server has reached a device of a callee.

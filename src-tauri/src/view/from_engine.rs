@@ -61,7 +61,7 @@ impl From<api::Stage> for StageView {
         match stage {
             api::Stage::Idle => Self::Idle,
             api::Stage::Calling { call, callees, media, ringing, ring_until } => Self::Calling {
-                call: call.into(),
+                call: call.map(Into::into),
                 callees: text(&callees),
                 media: media.into(),
                 ringing,

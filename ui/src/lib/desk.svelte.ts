@@ -16,6 +16,17 @@ const FIGURES_INTERVAL_MS = 1000;
 /** Lines that the event console looks back. */
 const LOG_LENGTH = 500;
 
+/** What the person types on the start screen: still there when what they asked for is refused. */
+export interface Draft {
+  way: 'person' | 'room';
+  user: string;
+  /** Whom to call beside the one who is typed. */
+  chosen: string[];
+  room: string;
+}
+
+const emptyDraft = (): Draft => ({ way: 'person', user: '', chosen: [], room: '' });
+
 export class Desk {
   /** Absent until the app has answered once. */
   view = $state.raw<View | null>(null);
@@ -29,6 +40,7 @@ export class Desk {
   inviteOpen = $state(false);
   renewOpen = $state(false);
   consoleOpen = $state(false);
+  draft = $state<Draft>(emptyDraft());
   /** The last events of the engine, the oldest first. */
   log = $state.raw<EngineEvent[]>([]);
 
@@ -40,6 +52,8 @@ export class Desk {
   #figuresAt = -Infinity;
   /** Whose the log and the figures are; nobody's before the first sign-in. */
   #owner = '';
+  /** How often the person took back what was under way. */
+  #takenBack = 0;
   #stops: (() => void)[] = [];
 
   constructor(
@@ -101,8 +115,10 @@ export class Desk {
     this.view = view;
     if (user !== this.user) this.#handOver(user !== '');
     if (before === view.stage.kind) return;
-    // What was refused belongs to the screen that asked, and what happened in a call to that call.
-    this.refusal = null;
+    // What was refused belongs to the screen that asked, also when the way to it went over another one and back; and what
+    // happened in a call belongs to that call.
+    if (!['idle', 'calling', 'entering'].includes(view.stage.kind)) this.refusal = null;
+    if (view.stage.kind === 'live' || view.stage.kind === 'ended') this.draft = emptyDraft();
     if (view.stage.kind !== 'live') this.notices.clear();
     if (view.stage.kind === 'incoming') {
       this.settingsOpen = false;
@@ -117,6 +133,7 @@ export class Desk {
       this.figures = {};
       this.meters.set({});
       this.notices.clear();
+      this.draft = emptyDraft();
       this.settingsOpen = this.inviteOpen = this.renewOpen = this.consoleOpen = false;
     }
     if (this.user !== '') this.#owner = this.user;
@@ -130,10 +147,12 @@ export class Desk {
   async ask<T>(name: string, request: Promise<Outcome<T>>): Promise<T | undefined> {
     this.refusal = null;
     this.busy = name;
+    const takenBack = this.#takenBack;
     try {
       const outcome = await request;
       if (outcome.status === 'ok') return outcome.data;
-      this.refusal = outcome.error;
+      // Whoever takes a wish back knows that it does not come true.
+      if (takenBack === this.#takenBack) this.refusal = outcome.error;
     } catch (error) {
       this.refusal = { code: -1, message: `The app did not answer: ${String(error)}` };
     } finally {
@@ -156,6 +175,7 @@ export class Desk {
 
   /** Takes back or ends the call, or leaves the room. */
   async leave(): Promise<void> {
+    this.#takenBack += 1;
     const stage = this.view?.stage;
     const inRoomOnly =
       (stage?.kind === 'entering' && stage.call === null) || (stage?.kind === 'live' && stage.live.call === null);

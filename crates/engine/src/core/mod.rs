@@ -8,6 +8,7 @@
 //! ```
 
 mod calls;
+mod entering;
 mod group;
 mod membership;
 mod pulse;
@@ -235,7 +236,7 @@ impl Core {
         let calls = self.signed_in.as_ref().and_then(|s| s.calls.poll_timeout().map(|(at, _)| at));
         let sign_in = self.signed_in.as_ref().and_then(|s| s.until);
         let tiles = self.membership.as_ref().and_then(Membership::next_tile_deadline);
-        [calls, sign_in, tiles].into_iter().flatten().min()
+        [calls, sign_in, tiles, self.entering_deadline()].into_iter().flatten().min()
     }
 
     async fn handle_deadline(&mut self) {
@@ -248,6 +249,9 @@ impl Core {
             if signed_in.until.is_some_and(|until| until <= now) {
                 self.give_up_sign_in(refuse(protocol::Code::Signalling, "The server cannot be reached.")).await;
             }
+        }
+        if self.entering_deadline().is_some_and(|until| until <= now) {
+            self.give_up_entering().await;
         }
     }
 

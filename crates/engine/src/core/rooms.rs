@@ -92,38 +92,6 @@ impl Core {
 
     // ---- out ----
 
-    /// Leaves, or stops entering: then nothing was entered, and the server's late answer finds nobody who waits.
-    pub(super) async fn exit_room(&mut self) -> Result<Answer, Refusal> {
-        if let Some(membership) = self.membership.as_ref().filter(|m| !matches!(m.what, What::Call(_))) {
-            membership.command(RoomCommand::Exit);
-            return Ok(Answer::Done);
-        }
-        let Some(room) = self.stop_entering() else {
-            return Err(refuse(Code::WrongState, "There is no room to leave."));
-        };
-        self.release_devices().await;
-        if let Some(signed_in) = &mut self.signed_in {
-            signed_in.calls.set_occupied(false);
-            // Refused only with too many requests in flight; the token that nobody uses ends by itself.
-            let _ = signed_in.calls.leave_room(room);
-        }
-        self.report(Event::OnExitRoom { reason: ExitReason::Own });
-        Ok(Answer::Done)
-    }
-
-    /// A room was asked for, and the call plane has not answered.
-    pub(super) fn is_entering(&self) -> bool {
-        self.waiting.values().any(|waiting| matches!(waiting, Waiting::Room { .. }))
-    }
-
-    fn stop_entering(&mut self) -> Option<RoomId> {
-        let asked = |waiting: &Waiting| matches!(waiting, Waiting::Room { .. });
-        let id = self.waiting.iter().find(|(_, waiting)| asked(waiting)).map(|(id, _)| *id)?;
-        let Waiting::Room { room, reply, .. } = self.waiting.remove(&id)? else { return None };
-        let _ = reply.send(Err(refuse(Code::WrongState, "The room was left before it was entered.")));
-        Some(room)
-    }
-
     /// Releases the devices and says goodbye in the background.
     pub(super) async fn leave_room_now(&mut self) {
         self.release_devices().await;

@@ -55,8 +55,15 @@ impl Core {
             // Put out of the room: the call plane's word follows.
             (Some(CallState::Live(_)), None) if self.ended.is_some() => ended(),
             (Some(CallState::Live(live)), membership) => Stage::Live(self.live_call(live, membership.as_ref())),
+            (Some(CallState::Placing(placing)), _) => Stage::Calling {
+                call: None,
+                callees: placing.callees.clone(),
+                media: placing.media,
+                ringing: false,
+                ring_until: None,
+            },
             (Some(CallState::Outgoing(outgoing)), _) => Stage::Calling {
-                call: outgoing.call.clone(),
+                call: Some(outgoing.call.clone()),
                 callees: outgoing.callees.clone(),
                 media: outgoing.media,
                 ringing: outgoing.ringing,
@@ -76,7 +83,10 @@ impl Core {
                 Stage::Entering { call: None, room: membership.room_name.clone() }
             }
             (_, Some(membership)) => Stage::Live(self.live_room(membership)),
-            (_, None) => ended(),
+            (_, None) => match self.entering() {
+                Some(room) => Stage::Entering { call: None, room },
+                None => ended(),
+            },
         }
     }
 
