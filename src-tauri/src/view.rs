@@ -71,7 +71,14 @@ pub enum StageView {
         ring_until: Option<u64>,
     },
     /// Somebody rings here.
-    Incoming { call: String, caller: String, others: Vec<String>, media: CallMedia },
+    Incoming {
+        call: String,
+        caller: String,
+        others: Vec<String>,
+        media: CallMedia,
+        /// Accepted here, and the server has not confirmed it: nothing rings any more.
+        answering: bool,
+    },
     /// On the way into a room without a call, or into a running call.
     Entering { call: Option<String>, room: String },
     /// In a call or room, also while media is still connecting.

@@ -594,7 +594,9 @@ ringing: boolean;
 /**  It ends by itself then; **milliseconds** since the Unix epoch. */
 ringUntil: number | null } | 
 /**  Somebody rings here. */
-{ kind: "incoming"; call: string; caller: string; others: string[]; media: CallMedia } | 
+{ kind: "incoming"; call: string; caller: string; others: string[]; media: CallMedia; 
+/**  Accepted here, and the server has not confirmed it: nothing rings any more. */
+answering: boolean } | 
 /**  On the way into a room without a call, or into a running call. */
 { kind: "entering"; call: string | null; room: string } | 
 /**  In a call or room, also while media is still connecting. */

@@ -6,6 +6,15 @@ import type { Refusal, StageView, View } from '../src/bindings';
 import { show, type Shown } from '../src/gallery/show';
 import { base, devices, levels, live, person, states } from '../src/gallery/states';
 
+const ringer = vi.hoisted(() => ({ rings: 0 }));
+vi.mock('../src/lib/ringer', () => ({
+  ring: () => {
+    ringer.rings += 1;
+    return () => (ringer.rings -= 1);
+  },
+  ringback: () => () => undefined,
+}));
+
 let shown: Shown;
 const user = userEvent.setup();
 
@@ -430,11 +439,26 @@ describe('an incoming call', () => {
     await user.type(byId('dial-user'), 'zoe{Enter}');
     await user.click(byId('rail-settings'));
     expect(there('settings')).toBe(true);
-    await stage({ kind: 'incoming', call: 'c2', caller: 'emi', others: [], media: 'voice' });
+    await stage({ kind: 'incoming', call: 'c2', caller: 'emi', others: [], media: 'voice', answering: false });
     await waitFor(() => expect(there('settings')).toBe(false));
     expect(byId('incoming-dialog')).toBeVisible();
     expect(there('incoming-error')).toBe(false);
     expect(there('banner-refused')).toBe(false);
+  });
+
+  it('is silent once it is accepted, says that it connects, and can still be declined', async () => {
+    await open('incoming-video');
+    expect(ringer.rings).toBe(1);
+    shown.backend.silent.add('accept');
+    await user.click(byId('incoming-accept'));
+    await stage({ kind: 'incoming', call: 'c1', caller: 'bob', others: [], media: 'video', answering: true });
+    expect(byId('incoming-connecting')).toHaveTextContent('Connecting…');
+    expect(byId('incoming-dialog')).not.toHaveTextContent('only when you accept');
+    expect(there('incoming-accept')).toBe(false);
+    expect(ringer.rings).toBe(0);
+    expect(byId('incoming-decline')).not.toHaveFocus();
+    await user.click(byId('incoming-decline'));
+    expect(asked()).toEqual([['accept', true], ['reject']]);
   });
 
   it('goes when the caller gives up', async () => {

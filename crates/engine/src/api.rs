@@ -228,7 +228,14 @@ pub enum Stage {
         ring_until: Option<SystemTime>,
     },
     /// Somebody rings here.
-    Incoming { call: CallId, caller: UserId, others: Vec<UserId>, media: CallMediaType },
+    Incoming {
+        call: CallId,
+        caller: UserId,
+        others: Vec<UserId>,
+        media: CallMediaType,
+        /// Accepted here, and the server has not confirmed it: nothing rings any more.
+        answering: bool,
+    },
     /// On the way into a room without a call, or into a running call.
     Entering { call: Option<CallId>, room: String },
     /// In a call or room, also while media is still connecting.

@@ -67,9 +67,13 @@ impl From<api::Stage> for StageView {
                 ringing,
                 ring_until: ring_until.map(epoch_ms),
             },
-            api::Stage::Incoming { call, caller, others, media } => {
-                Self::Incoming { call: call.into(), caller: caller.into(), others: text(&others), media: media.into() }
-            }
+            api::Stage::Incoming { call, caller, others, media, answering } => Self::Incoming {
+                call: call.into(),
+                caller: caller.into(),
+                others: text(&others),
+                media: media.into(),
+                answering,
+            },
             api::Stage::Entering { call, room } => Self::Entering { call: call.map(Into::into), room },
             api::Stage::Live(live) => Self::Live { live: live.into() },
             api::Stage::Ended(ended) => Self::Ended { ended: ended.into() },

@@ -173,6 +173,12 @@ export class Desk {
     this.#wishedCamera = null;
   }
 
+  /** Declines the call that rings here, also after it was accepted. */
+  async decline(): Promise<void> {
+    this.#takenBack += 1;
+    await this.ask('decline', this.backend.commands.reject());
+  }
+
   /** Takes back or ends the call, or leaves the room. */
   async leave(): Promise<void> {
     this.#takenBack += 1;

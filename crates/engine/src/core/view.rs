@@ -74,6 +74,7 @@ impl Core {
                 caller: incoming.caller.clone(),
                 others: incoming.callees.iter().filter(|user| !self.is_me(user)).cloned().collect(),
                 media: incoming.media,
+                answering: incoming.answering,
             },
             (Some(CallState::Joining(joining)), _) => {
                 Stage::Entering { call: Some(joining.call.clone()), room: String::new() }
