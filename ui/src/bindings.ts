@@ -10,7 +10,10 @@ import * as __TAURI_EVENT from "@tauri-apps/api/event";
 export const commands = {
 	/**  The view as it is; later ones come by [`crate::view::ViewChanged`]. */
 	getView: () => __TAURI_INVOKE<View>("get_view"),
-	/**  Connects to a server; with `remember` the sign-in is kept for the next start once the server has accepted it. */
+	/**
+	 *  Connects to a server; with `remember` the sign-in is kept for the next start once the server has accepted it, without it
+	 *  what was kept of this user at this server is forgotten.
+	 */
 	signIn: (server: string, user: string, ticket: string, remember: boolean) => typedError<null, Refusal>(__TAURI_INVOKE("sign_in", { server, user, ticket, remember })),
 	/**  Signs in with what this computer remembers. */
 	signInRemembered: () => typedError<null, Refusal>(__TAURI_INVOKE("sign_in_remembered")),

@@ -68,6 +68,18 @@ describe('signing in', () => {
     expect(asked()).toEqual([['signInRemembered']]);
   });
 
+  it('forgets what is remembered, in the form too', async () => {
+    await open('signin-remembered');
+    expect(byId('signin-user')).toHaveValue('alice');
+    await user.click(byId('signin-forget'));
+    expect(asked()).toEqual([['forgetSignIn']]);
+    shown.backend.push({ ...shown.backend.view, remembered: null });
+    await tick();
+    expect(there('signin-remembered')).toBe(false);
+    expect(byId('signin-user')).toHaveValue('');
+    expect(byId('signin-server')).toHaveFocus();
+  });
+
   it('says why it was refused, with the code', async () => {
     await open('signin-wrong-ticket');
     expect(byId('signin-error')).toHaveTextContent('This ticket belongs to another user. Code -70013');
