@@ -159,6 +159,21 @@ async fn while_the_server_is_silent_the_screen_says_what_is_awaited_and_it_can_b
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_wrong_with_a_camera_is_over_when_it_is_closed() -> Result<()> {
+    let house = House::open().await?;
+    let mut alice = Person::simple(&house, "alice").await?;
+    enter(&mut alice, &number(5)).await?;
+    alice.see("the camera", |snapshot| snapshot.devices.camera_on).await?;
+    alice.ask(Intent::SelectCamera(DeviceChoice::File("/nowhere/film.y4m".into()))).await?;
+    let of_camera = |snapshot: &engine::api::Snapshot| {
+        snapshot.devices.trouble.iter().any(|trouble| trouble.device == media::DeviceKind::Camera)
+    };
+    alice.see("trouble with the camera", of_camera).await?;
+    alice.ask(Intent::Camera(false)).await?;
+    alice.see("none of a camera that nobody wants", |snapshot| !of_camera(snapshot)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_room_is_refused_with_its_code_and_open_again_when_somebody_leaves() -> Result<()> {
     let house = House::open_with(|config| config.rules.room_limit = 1).await?;
     let mut alice = Person::simple(&house, "alice").await?;

@@ -353,6 +353,10 @@ impl Core {
     }
 
     fn handle_device(&mut self, event: DeviceEvent) {
+        if !self.studio.is_open(event.kind) {
+            // Said before it was closed, and heard after.
+            return;
+        }
         if let media::DeviceState::Failed { code, message } | media::DeviceState::Lost { code, message } = &event.state
         {
             self.report(Event::OnError { code: *code, message: message.clone() });

@@ -442,9 +442,15 @@ impl Core {
     /// An open camera begins anew: what it sends has another format.
     pub(super) async fn reopen_camera(&mut self) {
         if self.studio.camera_is_open() {
-            self.studio.close_camera().await;
+            self.close_camera().await;
             self.open_camera();
         }
+    }
+
+    /// What was wrong with it is over.
+    async fn close_camera(&mut self) {
+        self.studio.close_camera().await;
+        self.device_states.remove(&DeviceKind::Camera);
     }
 
     fn own_user(&self) -> Option<&UserId> {
@@ -466,7 +472,7 @@ impl Core {
     pub(super) async fn switch_camera(&mut self) {
         let on = self.camera_wanted;
         if !on {
-            self.studio.close_camera().await;
+            self.close_camera().await;
         } else if self.studio.is_capturing() || self.membership.is_some() {
             self.open_camera();
         }
