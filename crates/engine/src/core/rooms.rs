@@ -392,6 +392,7 @@ impl Core {
             (Kind::Picture, _) => (incoming::picture(track, user, id, screen, events), Some(id)),
         };
         remote.streams.push(Stream { sid, kind, ssrc, road, picture });
+        membership.has_flowed = true;
     }
 
     pub(super) fn handle_incoming(&mut self, event: IncomingEvent) {

@@ -183,10 +183,9 @@ fn link(membership: &Membership) -> Link {
         client::Link::Connecting => Link::Connecting,
         client::Link::Reconnecting => Link::Reconnecting,
         client::Link::Up => {
-            let flows = membership.remotes.values().any(|remote| !remote.streams.is_empty());
             let alone = !membership.remotes.values().any(|remote| remote.present && (remote.voice || remote.picture));
             let in_call = matches!(membership.what, What::Call(_));
-            if flows || (alone && !in_call) { Link::Up } else { Link::Connecting }
+            if membership.has_flowed || (alone && !in_call) { Link::Up } else { Link::Connecting }
         }
     }
 }
