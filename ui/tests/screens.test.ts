@@ -144,8 +144,10 @@ describe('the start screen', () => {
     shown.backend.refusals.set('call', { code: -1202, message: 'nobody with this id is known' });
     await user.type(byId('dial-user'), 'zoe{Enter}');
     expect(byId('banner-refused')).toHaveTextContent('Nobody with this id is known. Code -1202');
-    await user.click(byId('banner-refused-close'));
+    byId('banner-refused-close').focus();
+    await user.keyboard('{Enter}');
     expect(there('banner-refused')).toBe(false);
+    expect(screen.getByRole('heading', { level: 1 })).toHaveFocus();
   });
 
   it('has what was typed, and says why, when the call is refused on its way', async () => {
@@ -258,6 +260,25 @@ describe('the book of calls', () => {
       ['call', ['daniel', 'emi', 'farid'], 'video'],
       ['deleteRecordCalls', ['r2']],
     ]);
+  });
+
+  it('is cleared by keyboard: the focus goes to the next row, at last to the heading', async () => {
+    await open('start-book');
+    const without = async (...calls: string[]) => {
+      const { view } = shown.backend;
+      const left = view.book.recent.filter(({ call }) => !calls.includes(call));
+      shown.backend.push({ ...view, book: { ...view.book, recent: left } });
+      await tick();
+    };
+    byId('recent-r1-delete').focus();
+    await user.keyboard('{Enter}');
+    await without('r1');
+    expect(byId('recent-r2-delete')).toHaveFocus();
+    await without('r2', 'r3', 'r4', 'r5');
+    byId('recent-r6-delete').focus();
+    await user.keyboard('{Enter}');
+    await without('r6');
+    expect(screen.getByText('Recent calls')).toHaveFocus();
   });
 
   it('joins a running call, with or without the camera', async () => {
@@ -623,6 +644,18 @@ describe('in a call', () => {
     await user.keyboard('{Enter}');
     expect(byId('own-view')).toHaveAccessibleName(/^View of bob/);
     expect([...document.querySelectorAll('canvas')]).toEqual(canvases);
+  });
+
+  it('shows a picture whole or fills the tile, by keyboard too', async () => {
+    await open('call');
+    byId('tile-bob-fit').focus();
+    expect(byId('tile-bob-fit')).toHaveAccessibleName('Show the picture of bob whole');
+    await user.keyboard('{Enter}');
+    expect(asked()).toEqual([['setVideoRenderParams', 'bob', true, 0]]);
+    await stage(live([person('alice'), person('bob', { picture: 7, fit: true })]));
+    expect(byId('tile-bob-fit')).toHaveAccessibleName('Fill the tile with the picture of bob');
+    await stage(live([person('alice'), person('bob')]));
+    expect(there('tile-bob-fit')).toBe(false);
   });
 
   it('mirrors the own camera, and not the synthetic one, whose text must be readable', async () => {
