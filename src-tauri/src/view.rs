@@ -456,7 +456,7 @@ pub struct VideoLane {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Type, tauri_specta::Event)]
 pub struct ViewChanged(pub View);
 
-/// The fast lane, 10 times a second while in a call; the latest wins.
+/// The fast lane, 10 times a second while in a call, and of the own microphone while it rings; the latest wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Type, tauri_specta::Event)]
 #[serde(rename_all = "camelCase")]
 pub struct LevelsChanged {

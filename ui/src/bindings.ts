@@ -379,7 +379,7 @@ export type LeaveView =
 /**  Removed by an administrator (2). */
 "removed";
 
-/**  The fast lane, 10 times a second while in a call; the latest wins. */
+/**  The fast lane, 10 times a second while in a call, and of the own microphone while it rings; the latest wins. */
 export type LevelsChanged = {
 	/**  0–100 by user, the local user too. */
 	volume: { [key in string]: number },

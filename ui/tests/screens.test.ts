@@ -682,6 +682,19 @@ describe('in a call', () => {
     expect(asked()).toEqual([['selectSpeaker', { kind: 'device', id: 'spk-2' }]]);
   });
 
+  it('shows in the menu what the microphone hears, and nothing while it is muted', async () => {
+    await open('call');
+    byId('call-mic-menu').focus();
+    await user.keyboard('{Enter}');
+    await waitFor(() => expect(there('menu-microphone-level')).toBe(true));
+    shown.backend.level({ volume: { alice: 42 }, figures: {} });
+    expect(byId('menu-microphone-level')).toHaveAttribute('aria-valuenow', '42');
+    shown.backend.push({ ...shown.backend.view, devices: { ...devices, microphoneOn: false } });
+    await tick();
+    shown.backend.level({ volume: { alice: 42 }, figures: {} });
+    expect(byId('menu-microphone-level')).toHaveAttribute('aria-valuenow', '0');
+  });
+
   it('goes on while the server is away or the sign-in is gone', async () => {
     await open('call');
     shown.backend.push({ ...shown.backend.view, session: { kind: 'kickedOffline', user: 'alice' } });

@@ -367,7 +367,7 @@ pub struct DeviceTrouble {
     pub refusal: Refusal,
 }
 
-/// The fast lane, 10 times a second while in a call: latest wins.
+/// The fast lane, 10 times a second while in a call, and of the own microphone while it rings: latest wins.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Levels {
     /// 0–100 by user.

@@ -307,6 +307,12 @@ export const states: GalleryState[] = [
     steps: [{ click: '[data-testid=rail-settings]' }, { click: '[data-testid=settings-theme]' }],
   },
   {
+    id: 'settings-in-call',
+    title: 'Settings, in a call',
+    view: pair({}, {}, { trouble: [{ device: 'camera', refusal: denied }] }),
+    steps: [{ click: '[data-testid=banner-device-camera-settings]' }],
+  },
+  {
     id: 'settings-refused',
     title: 'Settings, refused',
     view: base,

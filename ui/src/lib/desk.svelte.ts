@@ -76,6 +76,13 @@ export class Desk {
     return session && session.kind !== 'signedOut' ? session.user : '';
   }
 
+  /** Under whose name the own microphone's level comes: in a room entered by a token it is the token's. */
+  get me(): string {
+    const stage = this.view?.stage;
+    const own = stage?.kind === 'live' ? stage.live.people.find((person) => person.local) : undefined;
+    return own?.user ?? this.user;
+  }
+
   /** What somebody is called: as they say it, else by their id. */
   name(user: string): string {
     return this.view?.book.profiles[user]?.nickname || user;

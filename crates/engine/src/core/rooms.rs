@@ -454,7 +454,7 @@ impl Core {
         self.device_states.remove(&DeviceKind::Camera);
     }
 
-    fn own_user(&self) -> Option<&UserId> {
+    pub(super) fn own_user(&self) -> Option<&UserId> {
         let signed_in = self.signed_in.as_ref().map(|signed_in| signed_in.calls.user());
         self.membership.as_ref().map(|membership| &membership.me).or(signed_in)
     }
