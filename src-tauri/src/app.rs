@@ -6,7 +6,7 @@ use crate::lane::Lane;
 use crate::memory::Memory;
 use crate::options::Options;
 use crate::settings::Settings;
-use crate::shell::Shell;
+use crate::shell::{Remember, Shell};
 use crate::{graphics, ipc, logs, script, send, window};
 use anyhow::Context;
 use clap::Parser;
@@ -62,9 +62,11 @@ async fn sign_in_at_start(shell: Arc<Shell>, options: Options) {
     }
     let Some(user) = options.user else { return };
     let signed_in = match (options.server, options.ticket) {
-        (Some(server), Some(ticket)) => shell.sign_in(&server, user, Secret(ticket), false).await,
+        (Some(server), Some(ticket)) => shell.sign_in(&server, user, Secret(ticket), Remember::AsItIs).await,
         (_, None) if options.host.is_some() => match shell.host_invite(&user).await {
-            Ok(invitation) => shell.sign_in(&invitation.server, user, Secret(invitation.ticket), false).await,
+            Ok(invitation) => {
+                shell.sign_in(&invitation.server, user, Secret(invitation.ticket), Remember::AsItIs).await
+            }
             Err(refusal) => Err(refusal),
         },
         (_, _) => return tracing::error!("--user needs --server and --ticket, or --host"),

@@ -1,6 +1,6 @@
 //! What the web view may ask for. A command translates and hands on; it decides nothing.
 
-use crate::shell::Shell;
+use crate::shell::{Remember, Shell};
 use crate::view::{CallMedia, ChoiceView, Invitation, QuietView, Refusal, RoomChoice, VideoLane, View};
 use engine::api::{Intent, Rotation, Secret, VideoEncoderParams, VideoRenderParams, VideoResolution};
 use protocol::{CallId, UserId};
@@ -25,10 +25,12 @@ pub fn get_view(shell: Desk) -> View {
     shell.view()
 }
 
-/// Connects to a server; with `remember` the sign-in is kept for the next start once the server has accepted it.
+/// Connects to a server; with `remember` the sign-in is kept for the next start once the server has accepted it, without it
+/// what was kept of this user at this server is forgotten.
 #[tauri::command]
 #[specta::specta]
 pub async fn sign_in(shell: Desk<'_>, server: String, user: String, ticket: String, remember: bool) -> Done {
+    let remember = if remember { Remember::Keep } else { Remember::Forget };
     shell.sign_in(&server, user_id(user)?, Secret(ticket.trim().to_owned()), remember).await
 }
 

@@ -45,6 +45,12 @@ impl Memory {
         Self { file: directory.join("sign-in.json"), account: Some(format!("ticket/{profile}")) }
     }
 
+    /// For tests: asks no keyring.
+    #[cfg(test)]
+    pub fn without_keyring(directory: &Path) -> Self {
+        Self { account: None, ..Self::new(directory, "test") }
+    }
+
     fn entry(&self) -> Option<keyring::Entry> {
         let account = self.account.as_deref()?;
         keyring::Entry::new(SERVICE, account).inspect_err(|error| tracing::info!(%error, "no keyring")).ok()
@@ -138,10 +144,6 @@ impl Memory {
 mod tests {
     use super::*;
 
-    fn without_keyring(directory: &Path) -> Memory {
-        Memory { account: None, ..Memory::new(directory, "test") }
-    }
-
     fn alice() -> SignIn {
         SignIn { server: "http://127.0.0.1:1".into(), user: "alice".into(), ticket: Secret("eJx-ticket".into()) }
     }
@@ -149,7 +151,7 @@ mod tests {
     #[test]
     fn without_a_keyring_a_private_file_remembers_and_the_view_says_so() {
         let directory = tempfile::tempdir().expect("directory");
-        let memory = without_keyring(directory.path());
+        let memory = Memory::without_keyring(directory.path());
         assert_eq!(memory.summary(), None);
         memory.keep(&alice()).expect("kept");
         memory.keep(&alice()).expect("kept again");
@@ -171,6 +173,6 @@ mod tests {
     fn a_damaged_file_is_like_none() {
         let directory = tempfile::tempdir().expect("directory");
         std::fs::write(directory.path().join("sign-in.json"), "{").expect("written");
-        assert!(without_keyring(directory.path()).recall().is_none());
+        assert!(Memory::without_keyring(directory.path()).recall().is_none());
     }
 }

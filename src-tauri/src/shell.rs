@@ -15,9 +15,22 @@ use tokio::sync::watch;
 /// Others are told and devices are released within this time when the window closes, or it closes all the same.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// What becomes of this computer's memory when somebody signs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remember {
+    /// They want to be remembered.
+    Keep,
+    /// They do not: what is remembered of them goes.
+    Forget,
+    /// Nobody was asked.
+    AsItIs,
+}
+
 /// What the view has beside the engine's snapshot.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Surroundings {
+    /// Of the last sign-in; not shown.
+    server: Option<url::Url>,
     remembered: Option<RememberedView>,
     host: HostView,
     quiet: QuietView,
@@ -39,7 +52,7 @@ impl Shell {
         engine.set_screen(lane.screen()).await;
         let summary = memory.summary();
         let quiet = settings.quiet();
-        let surroundings = watch::Sender::new(Surroundings { remembered: summary, host: HostView::Off, quiet });
+        let surroundings = watch::Sender::new(Surroundings { remembered: summary, quiet, ..Surroundings::default() });
         Arc::new(Self { engine, lane, memory, host, settings, surroundings })
     }
 
@@ -78,16 +91,26 @@ impl Shell {
         Ok(())
     }
 
-    /// Connects; remembers once the server has accepted.
-    pub async fn sign_in(&self, server: &str, user: UserId, ticket: Secret, remember: bool) -> Result<(), Refusal> {
+    /// Connects; remembers or forgets once the server has accepted.
+    pub async fn sign_in(&self, server: &str, user: UserId, ticket: Secret, remember: Remember) -> Result<(), Refusal> {
         let sign_in = SignIn { server: server.trim().to_owned(), user: user.to_string(), ticket: ticket.clone() };
         let server = server_url(server)?;
+        self.surroundings.send_modify(|around| around.server = Some(server.clone()));
         self.request(Intent::SignIn { server, user, ticket }).await?;
-        if remember {
-            let memory = self.memory.clone();
-            self.remember(move || memory.keep(&sign_in)).await?;
+        let memory = self.memory.clone();
+        match remember {
+            Remember::Keep => self.remember(move || memory.keep(&sign_in)).await,
+            Remember::Forget if self.remembered_here(&sign_in.user).is_some() => self.forget_sign_in().await,
+            Remember::Forget | Remember::AsItIs => Ok(()),
         }
-        Ok(())
+    }
+
+    /// What is remembered of this user at the server of the last sign-in: at another one it is somebody else.
+    fn remembered_here(&self, user: &str) -> Option<RememberedView> {
+        let around = self.surroundings.borrow();
+        let known = around.remembered.clone()?;
+        let server = server_url(&known.server).ok()?;
+        (known.user == user && around.server.as_ref() == Some(&server)).then_some(known)
     }
 
     /// Connects with what is remembered.
@@ -98,20 +121,16 @@ impl Shell {
             return Err(Refusal::bad_parameter("This computer does not remember the ticket any more."));
         };
         let user = UserId::new(user).map_err(Refusal::bad_parameter)?;
-        self.sign_in(&server, user, ticket, false).await
+        self.sign_in(&server, user, ticket, Remember::AsItIs).await
     }
 
-    /// Hands in a new ticket; it takes the place of the one that is remembered for this user.
+    /// Hands in a new ticket; it takes the place of the one that is remembered for this user at this server.
     pub async fn renew_ticket(&self, ticket: Secret) -> Result<(), Refusal> {
         self.request(Intent::RenewTicket(ticket.clone())).await?;
-        let known = self.surroundings.borrow().remembered.clone();
-        match known {
-            Some(RememberedView { server, user, .. }) if self.user().is_some_and(|me| me.as_str() == user) => {
-                let memory = self.memory.clone();
-                self.remember(move || memory.keep(&SignIn { server, user, ticket })).await
-            }
-            Some(_) | None => Ok(()),
-        }
+        let known = self.user().and_then(|me| self.remembered_here(me.as_str()));
+        let Some(RememberedView { server, user, .. }) = known else { return Ok(()) };
+        let memory = self.memory.clone();
+        self.remember(move || memory.keep(&SignIn { server, user, ticket })).await
     }
 
     /// Forgets what is remembered.
@@ -237,6 +256,75 @@ fn server_url(text: &str) -> Result<url::Url, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use engine::EngineConfig;
+    use media::DeviceChoice;
+    use std::path::Path;
+
+    /// A shell without devices and keyring, whose own server runs.
+    async fn shell(directory: &Path) -> Arc<Shell> {
+        let engine = Engine::start(EngineConfig {
+            microphone: DeviceChoice::None,
+            speaker: DeviceChoice::None,
+            camera: DeviceChoice::None,
+            watch_devices: false,
+            ..EngineConfig::new(protocol::DeviceId::new("test").expect("id"))
+        });
+        let lane = Lane::start().await.expect("a port");
+        let memory = Memory::without_keyring(directory);
+        let host = Host::new(None, directory.join("server"));
+        let shell = Shell::new(engine, lane, memory, host, Settings::of_profile(directory)).await;
+        shell.host_start().await.expect("started");
+        shell
+    }
+
+    async fn invitation(shell: &Shell) -> Invitation {
+        shell.host_invite(&alice()).await.expect("invited")
+    }
+
+    fn alice() -> UserId {
+        UserId::new("alice").expect("id")
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whoever_does_not_want_to_be_remembered_is_forgotten_and_nobody_else_is() {
+        let directory = tempfile::tempdir().expect("directory");
+        let shell = shell(directory.path()).await;
+        let Invitation { server, ticket, .. } = invitation(&shell).await;
+        let sign_in = async |remember| {
+            shell.sign_in(&server, alice(), Secret(ticket.clone()), remember).await.expect("signed in");
+            shell.view().remembered.map(|known| known.server)
+        };
+        assert_eq!(sign_in(Remember::Keep).await, Some(server.clone()));
+        assert_eq!(sign_in(Remember::AsItIs).await, Some(server.clone()));
+        assert_eq!(sign_in(Remember::Forget).await, None);
+        assert!(shell.memory.recall().is_none());
+
+        let elsewhere = "http://calls.example".to_owned();
+        let other = SignIn { server: elsewhere.clone(), user: "alice".into(), ticket: Secret("eJx-old".into()) };
+        let memory = shell.memory.clone();
+        shell.remember(move || memory.keep(&other)).await.expect("kept");
+        assert_eq!(sign_in(Remember::Forget).await, Some(elsewhere), "alice of another server");
+        shell.close().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_new_ticket_takes_the_place_of_the_one_for_the_same_server_only() {
+        let directory = tempfile::tempdir().expect("directory");
+        let shell = shell(directory.path()).await;
+        let Invitation { server, ticket, .. } = invitation(&shell).await;
+        let renewed = async |address: String| {
+            let known = SignIn { server: address, user: "alice".into(), ticket: Secret("eJx-old".into()) };
+            let memory = shell.memory.clone();
+            shell.remember(move || memory.keep(&known)).await.expect("kept");
+            shell.renew_ticket(Secret(ticket.clone())).await.expect("renewed");
+            shell.memory.recall().expect("remembered").ticket.0
+        };
+        shell.sign_in(&server, alice(), Secret(ticket.clone()), Remember::AsItIs).await.expect("signed in");
+        assert_eq!(renewed("http://calls.example".into()).await, "eJx-old");
+        // As it may have been typed.
+        assert_eq!(renewed(format!(" {}", server.trim_start_matches("http://"))).await, ticket);
+        shell.close().await;
+    }
 
     #[test]
     fn a_server_address_needs_no_scheme() {

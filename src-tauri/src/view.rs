@@ -61,7 +61,8 @@ pub enum StageView {
     Idle,
     /// This user placed a call and nobody has answered.
     Calling {
-        call: String,
+        /// None until the server has taken the call.
+        call: Option<String>,
         callees: Vec<String>,
         media: CallMedia,
         /// False until the server has reached a device of a callee.
@@ -70,7 +71,14 @@ pub enum StageView {
         ring_until: Option<u64>,
     },
     /// Somebody rings here.
-    Incoming { call: String, caller: String, others: Vec<String>, media: CallMedia },
+    Incoming {
+        call: String,
+        caller: String,
+        others: Vec<String>,
+        media: CallMedia,
+        /// Accepted here, and the server has not confirmed it: nothing rings any more.
+        answering: bool,
+    },
     /// On the way into a room without a call, or into a running call.
     Entering { call: Option<String>, room: String },
     /// In a call or room, also while media is still connecting.
@@ -448,7 +456,7 @@ pub struct VideoLane {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Type, tauri_specta::Event)]
 pub struct ViewChanged(pub View);
 
-/// The fast lane, 10 times a second while in a call; the latest wins.
+/// The fast lane, 10 times a second while in a call, and of the own microphone while it rings; the latest wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Type, tauri_specta::Event)]
 #[serde(rename_all = "camelCase")]
 pub struct LevelsChanged {

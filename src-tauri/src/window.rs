@@ -78,7 +78,8 @@ impl Frame {
             report(self.window.set_title(&title));
             self.title = title;
         }
-        let rings = matches!(view.stage, StageView::Incoming { .. }) && view.quiet != QuietView::DoNotDisturb;
+        let rings =
+            matches!(view.stage, StageView::Incoming { answering: false, .. }) && view.quiet != QuietView::DoNotDisturb;
         if rings != self.rings {
             self.rings = rings;
             self.come_forward(rings);

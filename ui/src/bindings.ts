@@ -10,7 +10,10 @@ import * as __TAURI_EVENT from "@tauri-apps/api/event";
 export const commands = {
 	/**  The view as it is; later ones come by [`crate::view::ViewChanged`]. */
 	getView: () => __TAURI_INVOKE<View>("get_view"),
-	/**  Connects to a server; with `remember` the sign-in is kept for the next start once the server has accepted it. */
+	/**
+	 *  Connects to a server; with `remember` the sign-in is kept for the next start once the server has accepted it, without it
+	 *  what was kept of this user at this server is forgotten.
+	 */
 	signIn: (server: string, user: string, ticket: string, remember: boolean) => typedError<null, Refusal>(__TAURI_INVOKE("sign_in", { server, user, ticket, remember })),
 	/**  Signs in with what this computer remembers. */
 	signInRemembered: () => typedError<null, Refusal>(__TAURI_INVOKE("sign_in_remembered")),
@@ -376,7 +379,7 @@ export type LeaveView =
 /**  Removed by an administrator (2). */
 "removed";
 
-/**  The fast lane, 10 times a second while in a call; the latest wins. */
+/**  The fast lane, 10 times a second while in a call, and of the own microphone while it rings; the latest wins. */
 export type LevelsChanged = {
 	/**  0–100 by user, the local user too. */
 	volume: { [key in string]: number },
@@ -586,13 +589,17 @@ export type StageView =
 /**  Nothing: the dial screen. */
 { kind: "idle" } | 
 /**  This user placed a call and nobody has answered. */
-{ kind: "calling"; call: string; callees: string[]; media: CallMedia; 
+{ kind: "calling"; 
+/**  None until the server has taken the call. */
+call: string | null; callees: string[]; media: CallMedia; 
 /**  False until the server has reached a device of a callee. */
 ringing: boolean; 
 /**  It ends by itself then; **milliseconds** since the Unix epoch. */
 ringUntil: number | null } | 
 /**  Somebody rings here. */
-{ kind: "incoming"; call: string; caller: string; others: string[]; media: CallMedia } | 
+{ kind: "incoming"; call: string; caller: string; others: string[]; media: CallMedia; 
+/**  Accepted here, and the server has not confirmed it: nothing rings any more. */
+answering: boolean } | 
 /**  On the way into a room without a call, or into a running call. */
 { kind: "entering"; call: string | null; room: string } | 
 /**  In a call or room, also while media is still connecting. */

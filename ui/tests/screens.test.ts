@@ -2,9 +2,18 @@ import { screen, waitFor } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
 import { tick } from 'svelte';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { StageView, View } from '../src/bindings';
+import type { Refusal, StageView, View } from '../src/bindings';
 import { show, type Shown } from '../src/gallery/show';
 import { base, devices, levels, live, person, states } from '../src/gallery/states';
+
+const ringer = vi.hoisted(() => ({ rings: 0 }));
+vi.mock('../src/lib/ringer', () => ({
+  ring: () => {
+    ringer.rings += 1;
+    return () => (ringer.rings -= 1);
+  },
+  ringback: () => () => undefined,
+}));
 
 let shown: Shown;
 const user = userEvent.setup();
@@ -57,6 +66,18 @@ describe('signing in', () => {
     await open('signin-remembered');
     await user.click(byId('signin-remembered'));
     expect(asked()).toEqual([['signInRemembered']]);
+  });
+
+  it('forgets what is remembered, in the form too', async () => {
+    await open('signin-remembered');
+    expect(byId('signin-user')).toHaveValue('alice');
+    await user.click(byId('signin-forget'));
+    expect(asked()).toEqual([['forgetSignIn']]);
+    shown.backend.push({ ...shown.backend.view, remembered: null });
+    await tick();
+    expect(there('signin-remembered')).toBe(false);
+    expect(byId('signin-user')).toHaveValue('');
+    expect(byId('signin-server')).toHaveFocus();
   });
 
   it('says why it was refused, with the code', async () => {
@@ -123,8 +144,46 @@ describe('the start screen', () => {
     shown.backend.refusals.set('call', { code: -1202, message: 'nobody with this id is known' });
     await user.type(byId('dial-user'), 'zoe{Enter}');
     expect(byId('banner-refused')).toHaveTextContent('Nobody with this id is known. Code -1202');
-    await user.click(byId('banner-refused-close'));
+    byId('banner-refused-close').focus();
+    await user.keyboard('{Enter}');
     expect(there('banner-refused')).toBe(false);
+    expect(screen.getByRole('heading', { level: 1 })).toHaveFocus();
+  });
+
+  it('has what was typed, and says why, when the call is refused on its way', async () => {
+    await openView(base, ['call']);
+    await user.type(byId('dial-user'), 'zoe');
+    const refusal = { code: -1202, message: 'nobody with this id is known' };
+    const call = Promise.resolve({ status: 'error' as const, error: refusal });
+    await stage({ kind: 'calling', call: null, callees: ['zoe'], media: 'voice', ringing: false, ringUntil: null });
+    expect(byId('calling-state')).toHaveTextContent('Calling…');
+    // Answer and view come in either order.
+    await shown.desk.ask('voice', call);
+    await stage({ kind: 'idle' });
+    expect(byId('dial-user')).toHaveValue('zoe');
+    expect(byId('banner-refused')).toHaveTextContent('Nobody with this id is known.');
+  });
+
+  it('says nothing of a refusal to whoever took the call back', async () => {
+    await openView(base, ['call']);
+    let refuse: (outcome: { status: 'error'; error: Refusal }) => void = () => undefined;
+    const call = new Promise<{ status: 'error'; error: Refusal }>((resolve) => (refuse = resolve));
+    const asking = shown.desk.ask('voice', call);
+    await stage({ kind: 'calling', call: null, callees: ['bob'], media: 'voice', ringing: false, ringUntil: null });
+    await user.click(byId('call-hangup'));
+    refuse({ status: 'error', error: { code: -1203, message: 'The call was taken back' } });
+    await asking;
+    await stage({ kind: 'idle' });
+    expect(asked()).toEqual([['hangup']]);
+    expect(there('banner-refused')).toBe(false);
+  });
+
+  it('begins empty after a call that worked', async () => {
+    await open('start');
+    await user.type(byId('dial-user'), 'bob{Enter}');
+    await stage(live([person('alice'), person('bob')]));
+    await stage({ kind: 'idle' });
+    expect(byId('dial-user')).toHaveValue('');
   });
 
   it('shows at once that a call is on its way', async () => {
@@ -201,6 +260,25 @@ describe('the book of calls', () => {
       ['call', ['daniel', 'emi', 'farid'], 'video'],
       ['deleteRecordCalls', ['r2']],
     ]);
+  });
+
+  it('is cleared by keyboard: the focus goes to the next row, at last to the heading', async () => {
+    await open('start-book');
+    const without = async (...calls: string[]) => {
+      const { view } = shown.backend;
+      const left = view.book.recent.filter(({ call }) => !calls.includes(call));
+      shown.backend.push({ ...view, book: { ...view.book, recent: left } });
+      await tick();
+    };
+    byId('recent-r1-delete').focus();
+    await user.keyboard('{Enter}');
+    await without('r1');
+    expect(byId('recent-r2-delete')).toHaveFocus();
+    await without('r2', 'r3', 'r4', 'r5');
+    byId('recent-r6-delete').focus();
+    await user.keyboard('{Enter}');
+    await without('r6');
+    expect(screen.getByText('Recent calls')).toHaveFocus();
   });
 
   it('joins a running call, with or without the camera', async () => {
@@ -394,11 +472,26 @@ describe('an incoming call', () => {
     await user.type(byId('dial-user'), 'zoe{Enter}');
     await user.click(byId('rail-settings'));
     expect(there('settings')).toBe(true);
-    await stage({ kind: 'incoming', call: 'c2', caller: 'emi', others: [], media: 'voice' });
+    await stage({ kind: 'incoming', call: 'c2', caller: 'emi', others: [], media: 'voice', answering: false });
     await waitFor(() => expect(there('settings')).toBe(false));
     expect(byId('incoming-dialog')).toBeVisible();
     expect(there('incoming-error')).toBe(false);
     expect(there('banner-refused')).toBe(false);
+  });
+
+  it('is silent once it is accepted, says that it connects, and can still be declined', async () => {
+    await open('incoming-video');
+    expect(ringer.rings).toBe(1);
+    shown.backend.silent.add('accept');
+    await user.click(byId('incoming-accept'));
+    await stage({ kind: 'incoming', call: 'c1', caller: 'bob', others: [], media: 'video', answering: true });
+    expect(byId('incoming-connecting')).toHaveTextContent('Connecting…');
+    expect(byId('incoming-dialog')).not.toHaveTextContent('only when you accept');
+    expect(there('incoming-accept')).toBe(false);
+    expect(ringer.rings).toBe(0);
+    expect(byId('incoming-decline')).not.toHaveFocus();
+    await user.click(byId('incoming-decline'));
+    expect(asked()).toEqual([['accept', true], ['reject']]);
   });
 
   it('goes when the caller gives up', async () => {
@@ -553,6 +646,18 @@ describe('in a call', () => {
     expect([...document.querySelectorAll('canvas')]).toEqual(canvases);
   });
 
+  it('shows a picture whole or fills the tile, by keyboard too', async () => {
+    await open('call');
+    byId('tile-bob-fit').focus();
+    expect(byId('tile-bob-fit')).toHaveAccessibleName('Show the picture of bob whole');
+    await user.keyboard('{Enter}');
+    expect(asked()).toEqual([['setVideoRenderParams', 'bob', true, 0]]);
+    await stage(live([person('alice'), person('bob', { picture: 7, fit: true })]));
+    expect(byId('tile-bob-fit')).toHaveAccessibleName('Fill the tile with the picture of bob');
+    await stage(live([person('alice'), person('bob')]));
+    expect(there('tile-bob-fit')).toBe(false);
+  });
+
   it('mirrors the own camera, and not the synthetic one, whose text must be readable', async () => {
     await open('call');
     expect(byId('tile-alice').querySelector('canvas')).toHaveClass('mirrored');
@@ -575,6 +680,19 @@ describe('in a call', () => {
     expect(byId('menu-microphone-system')).toHaveAttribute('aria-checked', 'true');
     await user.click(byId('menu-speaker-device:spk-2'));
     expect(asked()).toEqual([['selectSpeaker', { kind: 'device', id: 'spk-2' }]]);
+  });
+
+  it('shows in the menu what the microphone hears, and nothing while it is muted', async () => {
+    await open('call');
+    byId('call-mic-menu').focus();
+    await user.keyboard('{Enter}');
+    await waitFor(() => expect(there('menu-microphone-level')).toBe(true));
+    shown.backend.level({ volume: { alice: 42 }, figures: {} });
+    expect(byId('menu-microphone-level')).toHaveAttribute('aria-valuenow', '42');
+    shown.backend.push({ ...shown.backend.view, devices: { ...devices, microphoneOn: false } });
+    await tick();
+    shown.backend.level({ volume: { alice: 42 }, figures: {} });
+    expect(byId('menu-microphone-level')).toHaveAttribute('aria-valuenow', '0');
   });
 
   it('goes on while the server is away or the sign-in is gone', async () => {
@@ -618,6 +736,34 @@ describe('after a call', () => {
     expect(byId(banner)).toHaveTextContent(headline);
     expect(byId(banner)).toHaveTextContent(/^Camera and microphone are off\./);
     expect(byId('ended-back')).toHaveFocus();
+  });
+});
+
+describe('signing out', () => {
+  const signedOut: View = { ...base, session: { kind: 'signedOut', refused: null } };
+
+  it('leaves nothing of the last user for the next', async () => {
+    await open('start');
+    shown.backend.happen({ event: 'onUserJoin', userId: 'bob' });
+    shown.backend.level(levels);
+    shown.desk.settingsOpen = true;
+    shown.backend.push(signedOut);
+    await tick();
+    expect(there('signin-screen')).toBe(true);
+    expect([shown.desk.log, shown.desk.figures, shown.desk.settingsOpen]).toEqual([[], {}, false]);
+    // What was reported late goes when somebody else comes.
+    shown.backend.happen({ event: 'onUserLeave', userId: 'bob' });
+    shown.backend.push({ ...base, session: { kind: 'signingIn', user: 'emi' } });
+    await tick();
+    expect(shown.desk.log).toEqual([]);
+  });
+
+  it('keeps what the same user is told while the socket comes and goes', async () => {
+    await open('start');
+    shown.backend.happen({ event: 'onUserJoin', userId: 'bob' });
+    shown.backend.push({ ...base, session: { kind: 'offline', user: 'alice' } });
+    await tick();
+    expect(shown.desk.log).toHaveLength(1);
   });
 });
 

@@ -12,7 +12,7 @@ function general(id: string): string {
     .replace(/^((?:dial|add-people)-user-(?:chosen|remove))-.*/, '$1-<user>')
     .replace(/^(card|recent)-[cr]\d(?=-|$)/, '$1-<call>')
     .replace(/^banner-device-(microphone|speaker|camera)/, 'banner-device-<kind>')
-    .replace(/^menu-(microphone|speaker|camera)-.*/, 'menu-$1-<device>')
+    .replace(/^menu-(microphone|speaker|camera)-(?!level$).*/, 'menu-$1-<device>')
     .replace(/^(settings-(?:microphone|speaker|camera|theme|contrast|scale))-.*/, '$1-<value>');
 }
 

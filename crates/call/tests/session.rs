@@ -292,6 +292,18 @@ fn a_server_that_has_forgotten_us_ends_the_call_and_every_request() {
 }
 
 #[test]
+fn a_room_is_not_entered_over_a_dead_link_but_entered_again() {
+    let now = zero();
+    let mut session = online(now);
+    session.handle_closed();
+    let room = RoomId::number(7).unwrap();
+    let refused = session.enter_room(room.clone(), false, None).unwrap_err();
+    assert_eq!(refused.known(), Some(Code::Signalling));
+    // Whoever is in the room already waits for the link.
+    session.enter_room(room, true, None).unwrap();
+}
+
+#[test]
 fn a_call_taken_back_before_it_has_a_name_is_hung_up_when_it_gets_one() {
     let now = zero();
     let mut session = online(now);

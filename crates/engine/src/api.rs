@@ -218,7 +218,8 @@ pub enum Stage {
     Idle,
     /// This user placed a call and nobody has answered.
     Calling {
-        call: CallId,
+        /// None until the server has taken the call.
+        call: Option<CallId>,
         callees: Vec<UserId>,
         media: CallMediaType,
         /// False until the server has reached a device of a callee.
@@ -227,7 +228,14 @@ pub enum Stage {
         ring_until: Option<SystemTime>,
     },
     /// Somebody rings here.
-    Incoming { call: CallId, caller: UserId, others: Vec<UserId>, media: CallMediaType },
+    Incoming {
+        call: CallId,
+        caller: UserId,
+        others: Vec<UserId>,
+        media: CallMediaType,
+        /// Accepted here, and the server has not confirmed it: nothing rings any more.
+        answering: bool,
+    },
     /// On the way into a room without a call, or into a running call.
     Entering { call: Option<CallId>, room: String },
     /// In a call or room, also while media is still connecting.
@@ -359,7 +367,7 @@ pub struct DeviceTrouble {
     pub refusal: Refusal,
 }
 
-/// The fast lane, 10 times a second while in a call: latest wins.
+/// The fast lane, 10 times a second while in a call, and of the own microphone while it rings: latest wins.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Levels {
     /// 0–100 by user.

@@ -71,6 +71,15 @@ impl Studio {
         self.microphone.is_some() || self.camera.is_some()
     }
 
+    /// Whether a device of this kind is open, or being opened again.
+    pub(crate) fn is_open(&self, kind: DeviceKind) -> bool {
+        match kind {
+            DeviceKind::Microphone => self.microphone.is_some(),
+            DeviceKind::Speaker => self.playout.is_some(),
+            DeviceKind::Camera => self.camera.is_some(),
+        }
+    }
+
     pub(crate) fn microphone_is_open(&self) -> bool {
         self.microphone.is_some()
     }

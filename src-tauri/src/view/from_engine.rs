@@ -61,15 +61,19 @@ impl From<api::Stage> for StageView {
         match stage {
             api::Stage::Idle => Self::Idle,
             api::Stage::Calling { call, callees, media, ringing, ring_until } => Self::Calling {
-                call: call.into(),
+                call: call.map(Into::into),
                 callees: text(&callees),
                 media: media.into(),
                 ringing,
                 ring_until: ring_until.map(epoch_ms),
             },
-            api::Stage::Incoming { call, caller, others, media } => {
-                Self::Incoming { call: call.into(), caller: caller.into(), others: text(&others), media: media.into() }
-            }
+            api::Stage::Incoming { call, caller, others, media, answering } => Self::Incoming {
+                call: call.into(),
+                caller: caller.into(),
+                others: text(&others),
+                media: media.into(),
+                answering,
+            },
             api::Stage::Entering { call, room } => Self::Entering { call: call.map(Into::into), room },
             api::Stage::Live(live) => Self::Live { live: live.into() },
             api::Stage::Ended(ended) => Self::Ended { ended: ended.into() },

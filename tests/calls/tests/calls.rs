@@ -144,6 +144,44 @@ async fn hanging_up_is_told_in_the_documented_order_and_the_next_call_works() ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_it_rings_the_caller_sees_whether_their_microphone_hears_anything() -> Result<()> {
+    let house = House::open().await?;
+    let mut alice = Person::simple(&house, "alice").await?;
+    let mut bob = Person::simple(&house, "bob").await?;
+    alice.call("bob", CallMediaType::Voice).await?;
+    bob.wait("onCallReceived").await?;
+    let mut levels = alice.engine.levels();
+    let heard = levels.wait_for(|levels| levels.volume.get(&user("alice")).is_some_and(|level| *level > 10));
+    tokio::time::timeout(PATIENCE, heard).await.context("no level")??;
+    alice.listen();
+    assert!(!alice.names().contains(&"onCallBegin".to_owned()));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_server_does_not_confirm_an_answer_the_call_is_being_answered_and_can_be_declined() -> Result<()> {
+    // Long enough that the connection is not given up meanwhile.
+    let house = House::open_beating(Duration::from_secs(60)).await?;
+    let way = Proxy::open(house.address()).await?;
+    let alice = Person::simple(&house, "alice").await?;
+    let mut bob = Person::arrive_by(&house, way.url(), "bob", DeviceChoice::None, DeviceChoice::None).await?;
+    alice.call("bob", CallMediaType::Video).await?;
+    bob.wait("onCallReceived").await?;
+    let rings =
+        |answering| move |stage: &Stage| matches!(stage, Stage::Incoming { answering: is, .. } if *is == answering);
+    bob.see("a ring", |snapshot| rings(false)(&snapshot.stage)).await?;
+    way.hold();
+    let engine = bob.engine.clone();
+    let accepting = tokio::spawn(async move { engine.request(Intent::Accept { camera: true }).await });
+    bob.see("answering", |snapshot| rings(true)(&snapshot.stage) && snapshot.devices.camera_on).await?;
+    bob.ask(Intent::Reject).await?;
+    bob.see("closed devices", |snapshot| matches!(snapshot.stage, Stage::Ended(_)) && !snapshot.devices.camera_on)
+        .await?;
+    accepting.abort();
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_removed_is_told_so_and_the_others_too() -> Result<()> {
     let house = House::open().await?;
     let mut alice = Person::simple(&house, "alice").await?;

@@ -2,7 +2,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks at the events it is about")]
 
 use anyhow::{Context as _, Result, ensure};
-use engine::api::{Answer, Intent, Live, Presence, Snapshot, Stage};
+use engine::api::{Answer, Intent, Link, Live, Presence, Snapshot, Stage};
 use protocol::{CallEndReason, CallMediaType, Event, Profile, UserId};
 use std::time::Duration;
 use tests_calls::steps::{about, answer, call, hears, invite, keeps_hearing, sees, talk, user, users};
@@ -32,6 +32,25 @@ fn check_end(person: &Person, reason: CallEndReason, by: &str) -> Result<()> {
     // Whole seconds, cut off; each of both reports may have come later than the other.
     ensure!((lasted - 2.0..=lasted + 1.0).contains(&told), "{}: {told} s said, {lasted} s seen", person.user);
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_timer_goes_on_when_the_only_other_one_leaves_while_a_third_is_rung() -> Result<()> {
+    let house = House::open().await?;
+    let mut alice = Person::plain(&house, "alice").await?;
+    let mut bob = Person::plain(&house, "bob").await?;
+    let _carol = Person::plain(&house, "carol").await?;
+    call(&alice, &["bob", "carol"], CallMediaType::Voice).await?;
+    answer(&mut bob, false).await?;
+    hears(&mut alice, "bob").await?;
+    bob.ask(Intent::Hangup).await?;
+    about(&mut alice, "onUserLeave", "bob").await?;
+    let with_carol_alone = |live: &Live| live.people.iter().all(|person| person.user != user("bob"));
+    alice
+        .see("carol rung in a call that runs", |snapshot| {
+            live(snapshot).is_some_and(|live| with_carol_alone(live) && live.link == Link::Up)
+        })
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,11 @@
 //! Rooms without a call: by number and by text, entered and left in every order a person can think of.
 
 use anyhow::Result;
-use engine::api::{Ended, Intent, Presence, Stage};
+use engine::api::{Ended, Intent, Presence, Refusal, Stage};
 use media::{DeviceChoice, Synthetic};
-use protocol::{Code, Event, ExitReason, LeaveReason, RoomId, UserId};
+use protocol::{CallMediaType, Code, Event, ExitReason, LeaveReason, RoomId, UserId};
 use tests_calls::{House, Person, Proxy};
+use tokio::task::JoinHandle;
 
 fn number(n: u32) -> RoomId {
     RoomId::number(n).expect("a good number")
@@ -103,6 +104,73 @@ async fn whoever_leaves_while_entering_is_out_and_can_enter_again() -> Result<()
     })
     .await?;
     Ok(())
+}
+
+/// Asks for something that may take its time.
+fn begin(person: &Person, intent: Intent) -> JoinHandle<Result<engine::api::Answer, Refusal>> {
+    let engine = person.engine.clone();
+    tokio::spawn(async move { engine.request(intent).await })
+}
+
+async fn is_back_at_the_start(person: &Person) -> Result<()> {
+    person
+        .see("the start, devices closed", |snapshot| {
+            snapshot.stage == Stage::Idle && !snapshot.devices.camera_on && !snapshot.devices.microphone_on
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_server_is_silent_the_screen_says_what_is_awaited_and_it_can_be_stopped() -> Result<()> {
+    // Long enough that the connection is not given up meanwhile.
+    let house = House::open_beating(std::time::Duration::from_secs(60)).await?;
+    let way = Proxy::open(house.address()).await?;
+    let mut alice = Person::arrive_by(&house, way.url(), "alice", DeviceChoice::None, DeviceChoice::None).await?;
+    let hall = || Intent::EnterRoom { room: text("hall"), camera: true, key: None };
+    let is_entering = |snapshot: &engine::api::Snapshot| {
+        let stage = Stage::Entering { call: None, room: "hall".to_owned() };
+        snapshot.stage == stage && snapshot.devices.camera_on
+    };
+    way.hold();
+    let entering = begin(&alice, hall());
+    alice.see("on the way in", is_entering).await?;
+    alice.ask(Intent::ExitRoom).await?;
+    assert!(entering.await?.is_err());
+    is_back_at_the_start(&alice).await?;
+
+    let callees = vec![user("bob")];
+    let call =
+        Intent::Call { callees, media: CallMediaType::Video, user_data: String::new(), timeout: None, room: None };
+    let calling = begin(&alice, call);
+    alice.see("calling", |snapshot| matches!(&snapshot.stage, Stage::Calling { call: None, callees, .. } if *callees == [user("bob")])).await?;
+    alice.ask(Intent::Hangup).await?;
+    assert!(calling.await?.is_err());
+    is_back_at_the_start(&alice).await?;
+
+    let entering = begin(&alice, hall());
+    alice.see("on the way in again", is_entering).await?;
+    let silent = entering.await?.expect_err("nobody has answered");
+    assert_eq!(silent.code, Code::Signalling.number());
+    is_back_at_the_start(&alice).await?;
+    assert_eq!(alice.wait("onEnterRoom").await?, Event::OnEnterRoom { result: i64::from(Code::Signalling.number()) });
+    // What was given up is given up at the server, too.
+    way.mend();
+    enter(&mut alice, &text("hall")).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_wrong_with_a_camera_is_over_when_it_is_closed() -> Result<()> {
+    let house = House::open().await?;
+    let mut alice = Person::simple(&house, "alice").await?;
+    enter(&mut alice, &number(5)).await?;
+    alice.see("the camera", |snapshot| snapshot.devices.camera_on).await?;
+    alice.ask(Intent::SelectCamera(DeviceChoice::File("/nowhere/film.y4m".into()))).await?;
+    let of_camera = |snapshot: &engine::api::Snapshot| {
+        snapshot.devices.trouble.iter().any(|trouble| trouble.device == media::DeviceKind::Camera)
+    };
+    alice.see("trouble with the camera", of_camera).await?;
+    alice.ask(Intent::Camera(false)).await?;
+    alice.see("none of a camera that nobody wants", |snapshot| !of_camera(snapshot)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -85,6 +85,24 @@ async fn declining_on_one_device_silences_the_other_with_reason_8() -> Result<()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_signs_out_leaves_nothing_on_the_screen() -> Result<()> {
+    let house = House::open().await?;
+    let mut alice = Person::plain(&house, "alice").await?;
+    let mut bob = Person::plain(&house, "bob").await?;
+    talk(&mut alice, &mut bob, CallMediaType::Voice).await?;
+    bob.ask(Intent::Hangup).await?;
+    alice.see("an end", |snapshot| matches!(snapshot.stage, Stage::Ended(_))).await?;
+    alice.ask(Intent::SignOut).await?;
+    alice.see("a clear screen", |snapshot| snapshot.stage == Stage::Idle).await?;
+    // A call that is ended by signing out is over, too.
+    let ticket = Secret(house.ticket(&alice.user));
+    alice.ask(Intent::SignIn { server: house.url(), user: alice.user.clone(), ticket }).await?;
+    talk(&mut alice, &mut bob, CallMediaType::Voice).await?;
+    alice.ask(Intent::SignOut).await?;
+    alice.see("a clear screen again", |snapshot| snapshot.stage == Stage::Idle).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_later_sign_in_takes_over_and_the_earlier_leaves_its_call() -> Result<()> {
     let house = House::open().await?;
     let mut alice = Person::plain(&house, "alice").await?;

@@ -100,6 +100,11 @@ export function live(people: PersonView[], over: Partial<LiveView> = {}): StageV
   return { kind: 'live', live: call };
 }
 
+type Incoming = Extract<StageView, { kind: 'incoming' }>;
+const ringing = (over: Partial<Incoming> = {}): Incoming => {
+  return { kind: 'incoming', call: 'c1', caller: 'bob', others: [], media: 'video', answering: false, ...over };
+};
+
 const camera = { ...devices, preview: 6 };
 const me = person(ME, { picture: 6, quality: 'excellent' });
 const bob = person('bob', { picture: 7 });
@@ -302,6 +307,12 @@ export const states: GalleryState[] = [
     steps: [{ click: '[data-testid=rail-settings]' }, { click: '[data-testid=settings-theme]' }],
   },
   {
+    id: 'settings-in-call',
+    title: 'Settings, in a call',
+    view: pair({}, {}, { trouble: [{ device: 'camera', refusal: denied }] }),
+    steps: [{ click: '[data-testid=banner-device-camera-settings]' }],
+  },
+  {
     id: 'settings-refused',
     title: 'Settings, refused',
     view: base,
@@ -330,7 +341,7 @@ export const states: GalleryState[] = [
     view: {
       ...base,
       devices: camera,
-      stage: { kind: 'calling', call: 'c1', callees: ['bob'], media: 'video', ringing: false, ringUntil: null },
+      stage: { kind: 'calling', call: null, callees: ['bob'], media: 'video', ringing: false, ringUntil: null },
     },
     waiting: [6],
   },
@@ -365,27 +376,33 @@ export const states: GalleryState[] = [
   {
     id: 'incoming-video',
     title: 'Incoming, video',
-    view: {
-      ...base,
-      stage: { kind: 'incoming', call: 'c1', caller: 'bob', others: ['chiara', 'daniel'], media: 'video' },
-    },
+    view: { ...base, stage: ringing({ others: ['chiara', 'daniel'] }) },
   },
   {
     id: 'incoming-voice',
     title: 'Incoming, voice',
-    view: { ...base, stage: { kind: 'incoming', call: 'c1', caller: 'bob', others: [], media: 'voice' } },
+    view: { ...base, stage: ringing({ media: 'voice' }) },
   },
   {
     id: 'incoming-refused',
     title: 'Incoming, accepting failed',
-    view: { ...base, stage: { kind: 'incoming', call: 'c1', caller: 'bob', others: [], media: 'video' } },
+    view: { ...base, stage: ringing() },
     refuse: { accept: { code: -1301, message: 'The server did not answer' } },
     steps: [{ click: '[data-testid=incoming-accept]' }],
   },
   {
+    id: 'incoming-answering',
+    title: 'Incoming, accepted, not yet confirmed',
+    view: {
+      ...base,
+      devices,
+      stage: ringing({ answering: true }),
+    },
+  },
+  {
     id: 'incoming-small',
     title: 'Incoming, minimised',
-    view: { ...base, stage: { kind: 'incoming', call: 'c1', caller: 'bob', others: [], media: 'video' } },
+    view: { ...base, stage: ringing() },
     steps: [{ click: '[data-testid=incoming-minimise]' }],
   },
 
@@ -395,7 +412,7 @@ export const states: GalleryState[] = [
     view: {
       ...base,
       quiet: 'doNotDisturb',
-      stage: { kind: 'incoming', call: 'c1', caller: 'bob', others: [], media: 'video' },
+      stage: ringing(),
     },
   },
 

@@ -16,6 +16,17 @@ const FIGURES_INTERVAL_MS = 1000;
 /** Lines that the event console looks back. */
 const LOG_LENGTH = 500;
 
+/** What the person types on the start screen: still there when what they asked for is refused. */
+export interface Draft {
+  way: 'person' | 'room';
+  user: string;
+  /** Whom to call beside the one who is typed. */
+  chosen: string[];
+  room: string;
+}
+
+const emptyDraft = (): Draft => ({ way: 'person', user: '', chosen: [], room: '' });
+
 export class Desk {
   /** Absent until the app has answered once. */
   view = $state.raw<View | null>(null);
@@ -29,6 +40,7 @@ export class Desk {
   inviteOpen = $state(false);
   renewOpen = $state(false);
   consoleOpen = $state(false);
+  draft = $state<Draft>(emptyDraft());
   /** The last events of the engine, the oldest first. */
   log = $state.raw<EngineEvent[]>([]);
 
@@ -38,6 +50,10 @@ export class Desk {
   #wishedMicrophone = $state.raw<boolean | null>(null);
   #wishedCamera = $state.raw<boolean | null>(null);
   #figuresAt = -Infinity;
+  /** Whose the log and the figures are; nobody's before the first sign-in. */
+  #owner = '';
+  /** How often the person took back what was under way. */
+  #takenBack = 0;
   #stops: (() => void)[] = [];
 
   constructor(
@@ -58,6 +74,13 @@ export class Desk {
   get user(): string {
     const session = this.view?.session;
     return session && session.kind !== 'signedOut' ? session.user : '';
+  }
+
+  /** Under whose name the own microphone's level comes: in a room entered by a token it is the token's. */
+  get me(): string {
+    const stage = this.view?.stage;
+    const own = stage?.kind === 'live' ? stage.live.people.find((person) => person.local) : undefined;
+    return own?.user ?? this.user;
   }
 
   /** What somebody is called: as they say it, else by their id. */
@@ -95,15 +118,32 @@ export class Desk {
 
   #take(view: View): void {
     const before = this.view?.stage.kind;
+    const user = this.user;
     this.view = view;
+    if (user !== this.user) this.#handOver(user !== '');
     if (before === view.stage.kind) return;
-    // What was refused belongs to the screen that asked, and what happened in a call to that call.
-    this.refusal = null;
+    // What was refused belongs to the screen that asked, also when the way to it went over another one and back; and what
+    // happened in a call belongs to that call.
+    if (!['idle', 'calling', 'entering'].includes(view.stage.kind)) this.refusal = null;
+    if (view.stage.kind === 'live' || view.stage.kind === 'ended') this.draft = emptyDraft();
     if (view.stage.kind !== 'live') this.notices.clear();
     if (view.stage.kind === 'incoming') {
       this.settingsOpen = false;
       this.inviteOpen = false;
     }
+  }
+
+  /** Another user, or none: the next one reads nothing of whom the last one called. Events may come later than views. */
+  #handOver(left: boolean): void {
+    if (left || (this.#owner !== '' && this.user !== '' && this.user !== this.#owner)) {
+      this.log = [];
+      this.figures = {};
+      this.meters.set({});
+      this.notices.clear();
+      this.draft = emptyDraft();
+      this.settingsOpen = this.inviteOpen = this.renewOpen = this.consoleOpen = false;
+    }
+    if (this.user !== '') this.#owner = this.user;
   }
 
   stop(): void {
@@ -114,10 +154,12 @@ export class Desk {
   async ask<T>(name: string, request: Promise<Outcome<T>>): Promise<T | undefined> {
     this.refusal = null;
     this.busy = name;
+    const takenBack = this.#takenBack;
     try {
       const outcome = await request;
       if (outcome.status === 'ok') return outcome.data;
-      this.refusal = outcome.error;
+      // Whoever takes a wish back knows that it does not come true.
+      if (takenBack === this.#takenBack) this.refusal = outcome.error;
     } catch (error) {
       this.refusal = { code: -1, message: `The app did not answer: ${String(error)}` };
     } finally {
@@ -138,8 +180,15 @@ export class Desk {
     this.#wishedCamera = null;
   }
 
+  /** Declines the call that rings here, also after it was accepted. */
+  async decline(): Promise<void> {
+    this.#takenBack += 1;
+    await this.ask('decline', this.backend.commands.reject());
+  }
+
   /** Takes back or ends the call, or leaves the room. */
   async leave(): Promise<void> {
+    this.#takenBack += 1;
     const stage = this.view?.stage;
     const inRoomOnly =
       (stage?.kind === 'entering' && stage.call === null) || (stage?.kind === 'live' && stage.live.call === null);

@@ -173,6 +173,9 @@ impl CallSession {
         if self.call != CallState::Idle {
             return Err(Refusal::because(Code::WrongState, "A call is under way."));
         }
+        if !rejoin {
+            self.is_online()?;
+        }
         self.request(Request::EnterRoom { room_id: room, rejoin, private_map_key: key })
     }
 

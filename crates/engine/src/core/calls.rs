@@ -7,7 +7,7 @@ use crate::call_socket::{CallSocket, SocketInput};
 use crate::room::Renewal;
 use call::CallSession;
 use call::session::{CallState, Entry, Identity, Link, Output};
-use protocol::message::{PlaceCall, Reply as CallReply, Ticket};
+use protocol::message::{PlaceCall, Reply as CallReply};
 use protocol::{CallEndReason, CallId, CallMediaType, Code, Event, ExitReason, LeaveReason, RequestId, RoomId, UserId};
 use room::client::Purpose;
 use std::time::{Duration, Instant};
@@ -44,7 +44,7 @@ impl Core {
             sdk_app_id: None,
         };
         self.session = Session::SigningIn { user };
-        self.ended = None;
+        self.forget_person();
         self.signed_in = Some(SignedIn {
             calls: CallSession::new(identity, ticket.0),
             socket: Some(CallSocket::open(&server)),
@@ -67,6 +67,14 @@ impl Core {
         }
         self.signed_in = None;
         self.session = Session::SignedOut { refused: None };
+        self.forget_person();
+    }
+
+    /// What was is nobody's business but theirs: the next person at this computer begins afresh.
+    fn forget_person(&mut self) {
+        self.ended = None;
+        self.put_out = None;
+        self.renders.clear();
     }
 
     pub(super) async fn give_up_sign_in(&mut self, refusal: Refusal) {
@@ -244,12 +252,7 @@ impl Core {
                     Err(refusal) => Err(own_refusal(&refusal)),
                 };
                 if let Err(refusal) = &answer {
-                    if let Some(signed_in) = &mut self.signed_in {
-                        signed_in.calls.set_occupied(false);
-                    }
-                    self.report(Event::OnEnterRoom { result: i64::from(refusal.code) });
-                    self.report(Event::OnError { code: refusal.code, message: refusal.message.clone() });
-                    self.release_devices().await;
+                    self.report_not_entered(refusal).await;
                 }
                 let _ = reply.send(answer);
             }
@@ -345,29 +348,6 @@ impl Core {
             }
             Ok(None) => {
                 let _ = reply.send(Ok(Answer::Done));
-            }
-            Err(refusal) => {
-                let _ = reply.send(Err(refusal));
-            }
-        }
-    }
-
-    pub(super) fn enter_room(&mut self, room: RoomId, camera: bool, key: Option<Secret>, reply: Reply) {
-        if self.membership.is_some() || self.is_entering() {
-            let _ = reply.send(Err(refuse(Code::WrongState, "Leave the room first.")));
-            return;
-        }
-        let ticket = key.clone().map(|key| Ticket(key.0));
-        let asked = self.calls().and_then(|calls| {
-            let asked = calls.enter_room(room.clone(), false, ticket).map_err(|refusal| own_refusal(&refusal));
-            calls.set_occupied(asked.is_ok());
-            asked
-        });
-        match asked {
-            Ok(id) => {
-                self.waiting.insert(id, Waiting::Room { room, key, asked_at: Instant::now(), reply });
-                self.start_afresh(camera);
-                self.open_devices();
             }
             Err(refusal) => {
                 let _ = reply.send(Err(refusal));

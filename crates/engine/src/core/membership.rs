@@ -112,6 +112,8 @@ pub(super) struct Membership {
     pub(super) entered_after: Option<Duration>,
     pub(super) began_at: std::time::SystemTime,
     pub(super) link: Link,
+    /// Somebody's voice or picture has come: "connecting" is over for good, also when they leave and another one rings.
+    pub(super) has_flowed: bool,
     pub(super) remotes: BTreeMap<UserId, Remote>,
     /// Numbers of those who left; a room of guests keeps one small entry for each.
     gone: BTreeMap<UserId, RemoteReport>,
@@ -136,6 +138,7 @@ impl Membership {
             entered_after: None,
             began_at: std::time::SystemTime::now(),
             link: Link::Connecting,
+            has_flowed: false,
             remotes: BTreeMap::new(),
             gone: BTreeMap::new(),
             figures: Figures::default(),

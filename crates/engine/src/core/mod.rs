@@ -9,6 +9,7 @@
 
 mod calls;
 mod ending;
+mod entering;
 mod group;
 mod membership;
 mod pulse;
@@ -236,7 +237,7 @@ impl Core {
         let calls = self.signed_in.as_ref().and_then(|s| s.calls.poll_timeout().map(|(at, _)| at));
         let sign_in = self.signed_in.as_ref().and_then(|s| s.until);
         let tiles = self.membership.as_ref().and_then(Membership::next_tile_deadline);
-        [calls, sign_in, tiles].into_iter().flatten().min()
+        [calls, sign_in, tiles, self.entering_deadline()].into_iter().flatten().min()
     }
 
     async fn handle_deadline(&mut self) {
@@ -249,6 +250,9 @@ impl Core {
             if signed_in.until.is_some_and(|until| until <= now) {
                 self.give_up_sign_in(refuse(protocol::Code::Signalling, "The server cannot be reached.")).await;
             }
+        }
+        if self.entering_deadline().is_some_and(|until| until <= now) {
+            self.give_up_entering().await;
         }
     }
 
@@ -350,6 +354,10 @@ impl Core {
     }
 
     fn handle_device(&mut self, event: DeviceEvent) {
+        if !self.studio.is_open(event.kind) {
+            // Said before it was closed, and heard after.
+            return;
+        }
         if let media::DeviceState::Failed { code, message } | media::DeviceState::Lost { code, message } = &event.state
         {
             self.report(Event::OnError { code: *code, message: message.clone() });

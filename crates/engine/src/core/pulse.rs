@@ -49,6 +49,9 @@ impl Pulse {
 
 impl Core {
     pub(super) fn handle_beat(&mut self, beat: Beat) {
+        if beat == Beat::Levels && self.membership.as_ref().is_none_or(|membership| !membership.has_begun()) {
+            self.show_own_level();
+        }
         let Some(membership) = self.membership.as_mut().filter(|membership| membership.has_begun()) else { return };
         let own_level = self.studio.level();
         let me = membership.me.clone();
@@ -77,6 +80,15 @@ impl Core {
                 let network_quality_map = others.chain([(me, membership.local_quality)]).collect();
                 self.report(Event::OnUserNetworkQualityChanged { network_quality_map });
             }
+        }
+    }
+
+    /// While it rings the own microphone is open already: whether it hears anything is worth knowing before somebody
+    /// answers.
+    fn show_own_level(&self) {
+        if let Some(me) = self.own_user().filter(|_| self.studio.microphone_is_open()) {
+            let volume = BTreeMap::from([(me.clone(), self.studio.level())]);
+            self.levels.send_replace(Levels { volume, figures: BTreeMap::new() });
         }
     }
 }

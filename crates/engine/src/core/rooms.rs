@@ -14,7 +14,7 @@ use base64::Engine as _;
 use media::{DeviceChoice, DeviceKind};
 use protocol::event::DeviceInfo;
 use protocol::message::Ticket;
-use protocol::{Code, Event, ExitReason, LeaveReason, RoomAccess, RoomId, UserId};
+use protocol::{Code, Event, LeaveReason, RoomAccess, RoomId, UserId};
 use room::client::{Happened, Purpose};
 use std::sync::Arc;
 use std::time::Instant;
@@ -91,38 +91,6 @@ impl Core {
     }
 
     // ---- out ----
-
-    /// Leaves, or stops entering: then nothing was entered, and the server's late answer finds nobody who waits.
-    pub(super) async fn exit_room(&mut self) -> Result<Answer, Refusal> {
-        if let Some(membership) = self.membership.as_ref().filter(|m| !matches!(m.what, What::Call(_))) {
-            membership.command(RoomCommand::Exit);
-            return Ok(Answer::Done);
-        }
-        let Some(room) = self.stop_entering() else {
-            return Err(refuse(Code::WrongState, "There is no room to leave."));
-        };
-        self.release_devices().await;
-        if let Some(signed_in) = &mut self.signed_in {
-            signed_in.calls.set_occupied(false);
-            // Refused only with too many requests in flight; the token that nobody uses ends by itself.
-            let _ = signed_in.calls.leave_room(room);
-        }
-        self.report(Event::OnExitRoom { reason: ExitReason::Own });
-        Ok(Answer::Done)
-    }
-
-    /// A room was asked for, and the call plane has not answered.
-    pub(super) fn is_entering(&self) -> bool {
-        self.waiting.values().any(|waiting| matches!(waiting, Waiting::Room { .. }))
-    }
-
-    fn stop_entering(&mut self) -> Option<RoomId> {
-        let asked = |waiting: &Waiting| matches!(waiting, Waiting::Room { .. });
-        let id = self.waiting.iter().find(|(_, waiting)| asked(waiting)).map(|(id, _)| *id)?;
-        let Waiting::Room { room, reply, .. } = self.waiting.remove(&id)? else { return None };
-        let _ = reply.send(Err(refuse(Code::WrongState, "The room was left before it was entered.")));
-        Some(room)
-    }
 
     /// Releases the devices and says goodbye in the background.
     pub(super) async fn leave_room_now(&mut self) {
@@ -346,6 +314,7 @@ impl Core {
             (Kind::Picture, _) => (incoming::picture(track, user, id, screen, events), Some(id)),
         };
         remote.streams.push(Stream { sid, kind, ssrc, road, picture });
+        membership.has_flowed = true;
     }
 
     pub(super) fn handle_incoming(&mut self, event: IncomingEvent) {
@@ -396,12 +365,18 @@ impl Core {
     /// An open camera begins anew: what it sends has another format.
     pub(super) async fn reopen_camera(&mut self) {
         if self.studio.camera_is_open() {
-            self.studio.close_camera().await;
+            self.close_camera().await;
             self.open_camera();
         }
     }
 
-    fn own_user(&self) -> Option<&UserId> {
+    /// What was wrong with it is over.
+    async fn close_camera(&mut self) {
+        self.studio.close_camera().await;
+        self.device_states.remove(&DeviceKind::Camera);
+    }
+
+    pub(super) fn own_user(&self) -> Option<&UserId> {
         let signed_in = self.signed_in.as_ref().map(|signed_in| signed_in.calls.user());
         self.membership.as_ref().map(|membership| &membership.me).or(signed_in)
     }
@@ -420,7 +395,7 @@ impl Core {
     pub(super) async fn switch_camera(&mut self) {
         let on = self.camera_wanted;
         if !on {
-            self.studio.close_camera().await;
+            self.close_camera().await;
         } else if self.studio.is_capturing() || self.membership.is_some() {
             self.open_camera();
         }

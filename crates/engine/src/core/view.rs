@@ -55,8 +55,15 @@ impl Core {
             // Put out of the room: the call plane's word follows.
             (Some(CallState::Live(_)), None) if self.ended.is_some() => ended(),
             (Some(CallState::Live(live)), membership) => Stage::Live(self.live_call(live, membership.as_ref())),
+            (Some(CallState::Placing(placing)), _) => Stage::Calling {
+                call: None,
+                callees: placing.callees.clone(),
+                media: placing.media,
+                ringing: false,
+                ring_until: None,
+            },
             (Some(CallState::Outgoing(outgoing)), _) => Stage::Calling {
-                call: outgoing.call.clone(),
+                call: Some(outgoing.call.clone()),
                 callees: outgoing.callees.clone(),
                 media: outgoing.media,
                 ringing: outgoing.ringing,
@@ -67,6 +74,7 @@ impl Core {
                 caller: incoming.caller.clone(),
                 others: incoming.callees.iter().filter(|user| !self.is_me(user)).cloned().collect(),
                 media: incoming.media,
+                answering: incoming.answering,
             },
             (Some(CallState::Joining(joining)), _) => {
                 Stage::Entering { call: Some(joining.call.clone()), room: String::new() }
@@ -76,7 +84,10 @@ impl Core {
                 Stage::Entering { call: None, room: membership.room_name.clone() }
             }
             (_, Some(membership)) => Stage::Live(self.live_room(membership)),
-            (_, None) => ended(),
+            (_, None) => match self.entering() {
+                Some(room) => Stage::Entering { call: None, room },
+                None => ended(),
+            },
         }
     }
 
@@ -172,10 +183,9 @@ fn link(membership: &Membership) -> Link {
         client::Link::Connecting => Link::Connecting,
         client::Link::Reconnecting => Link::Reconnecting,
         client::Link::Up => {
-            let flows = membership.remotes.values().any(|remote| !remote.streams.is_empty());
             let alone = !membership.remotes.values().any(|remote| remote.present && (remote.voice || remote.picture));
             let in_call = matches!(membership.what, What::Call(_));
-            if flows || (alone && !in_call) { Link::Up } else { Link::Connecting }
+            if membership.has_flowed || (alone && !in_call) { Link::Up } else { Link::Connecting }
         }
     }
 }

@@ -43,7 +43,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     config.camera = options.camera.clone().unwrap_or(DeviceChoice::Synthetic(Synthetic::Pattern(label)));
     config.pictures = Pictures::Decoded;
     config.media_addresses.clone_from(&options.media);
-    config.times = options.times;
+    config.times = options.times.unwrap_or_default();
     let of_the_system = |choice: &DeviceChoice| matches!(choice, DeviceChoice::System | DeviceChoice::Device(_));
     config.watch_devices = [&config.microphone, &config.speaker, &config.camera].into_iter().any(of_the_system);
     let engine = Engine::start(config);
@@ -52,7 +52,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     tokio::spawn(note_previews(engine.snapshots(), Arc::downgrade(&screen)));
     tokio::spawn(print_cards(engine.snapshots()));
     let (names, events) = watch::channel(Vec::new());
-    let vocabulary = match (options.vocabulary, &options.user) {
+    let vocabulary = match (options.vocabulary.unwrap_or_default(), &options.user) {
         (Words::Old, Some(user)) => Vocabulary::Older(Box::new(Older::new(UserId::new(user.clone())?))),
         (Words::Old, None) => anyhow::bail!("the older vocabulary needs to know who signs in: --user"),
         (Words::New, _) => Vocabulary::Newer,
