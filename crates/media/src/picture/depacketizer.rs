@@ -167,6 +167,8 @@ impl Depacketizer {
         if (extended - next).abs() > JUMP_LIMIT {
             self.lose(self.waiting.len() as u64 + 1);
             self.waiting.clear();
+            // Numbers of before and after cannot be put into one order.
+            self.beginning = None;
             extended = i64::from(sequence) + 65_536;
             self.next = Some(extended);
         } else {
