@@ -84,7 +84,7 @@ impl Names {
 
     /// The same on the older page, of somebody whose history is whole.
     pub fn older_lines(&mut self, person: &Person) -> Vec<String> {
-        let mut page = Older::new(person.user.clone());
+        let page = Older::new(person.user.clone());
         let told: Vec<_> = person.history.iter().filter_map(|event| page.tell(event)).collect();
         let about_calls = told.iter().filter(|event| !NOT_OF_CALLS.contains(&event.constant()));
         about_calls.map(|event| self.line(event.constant(), &serde_json::to_value(event).unwrap_or_default())).collect()

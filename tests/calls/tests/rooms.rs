@@ -217,7 +217,7 @@ async fn whoever_is_put_out_while_away_learns_it_on_the_way_back() -> Result<()>
         proxy.cut();
         match reason {
             ExitReason::Removed => house.remove(&room, "alice").await?,
-            _ => house.dismiss(&room).await?,
+            ExitReason::Own | ExitReason::Dismissed => house.dismiss(&room).await?,
         }
         proxy.mend();
         assert_eq!(alice.wait("onExitRoom").await?, Event::OnExitRoom { reason });
