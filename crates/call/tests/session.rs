@@ -94,6 +94,18 @@ fn begun() -> Push {
     }
 }
 
+/// What a call of these people asks for.
+fn voice_call(callees: &[&str]) -> PlaceCall {
+    PlaceCall {
+        callee_id_list: callees.iter().map(|name| user(name)).collect(),
+        call_media_type: CallMediaType::Voice,
+        user_data: String::new(),
+        timeout: None,
+        room_id: None,
+        group_id: String::new(),
+    }
+}
+
 #[test]
 fn an_event_seen_before_is_acknowledged_and_not_told_again() {
     let now = zero();
@@ -220,14 +232,7 @@ fn hanging_up_without_a_server_releases_the_room_at_once_and_ends_after_two_seco
 fn who_calls_learns_that_nobody_answered_also_when_the_server_stays_away() {
     let now = zero();
     let mut session = online(now);
-    let wish = PlaceCall {
-        callee_id_list: vec![user("alice")],
-        call_media_type: CallMediaType::Voice,
-        user_data: String::new(),
-        timeout: None,
-        room_id: None,
-        group_id: String::new(),
-    };
+    let wish = voice_call(&["alice"]);
     let id = session.place(wish, now).unwrap();
     let answer = Reply { call_id: Some(call()), room_id: Some(RoomId::number(7).unwrap()), ..Reply::default() };
     session.handle_message(ServerMessage::Reply { id, answer }, now);
@@ -307,14 +312,7 @@ fn a_room_is_not_entered_over_a_dead_link_but_entered_again() {
 fn a_call_taken_back_before_it_has_a_name_is_hung_up_when_it_gets_one() {
     let now = zero();
     let mut session = online(now);
-    let wish = PlaceCall {
-        callee_id_list: vec![user("alice")],
-        call_media_type: CallMediaType::Voice,
-        user_data: String::new(),
-        timeout: None,
-        room_id: None,
-        group_id: String::new(),
-    };
+    let wish = voice_call(&["alice"]);
     let id = session.place(wish, now).unwrap();
     assert_eq!(session.hangup(now).unwrap(), None);
     assert_eq!(session.call(), &CallState::Idle);
@@ -330,14 +328,7 @@ fn a_call_taken_back_before_it_has_a_name_is_hung_up_when_it_gets_one() {
 fn a_call_given_up_while_the_server_was_away_is_not_placed_at_the_resume() {
     let now = zero();
     let mut session = online(now);
-    let wish = PlaceCall {
-        callee_id_list: vec![user("alice")],
-        call_media_type: CallMediaType::Voice,
-        user_data: String::new(),
-        timeout: None,
-        room_id: None,
-        group_id: String::new(),
-    };
+    let wish = voice_call(&["alice"]);
     let id = session.place(wish, now).unwrap();
     session.handle_closed();
     session.hangup(now).unwrap();
@@ -392,14 +383,7 @@ fn the_older_page_names_the_inviter_of_the_call_in_which_somebody_did_not_answer
     session.handle_message(ServerMessage::Reply { id, answer: Reply::default() }, now);
     note(&mut session);
     // Of an ignored call no end is told; the next one is bob's own.
-    let wish = PlaceCall {
-        callee_id_list: vec![user("carol"), user("dave")],
-        call_media_type: CallMediaType::Voice,
-        user_data: String::new(),
-        timeout: None,
-        room_id: None,
-        group_id: String::new(),
-    };
+    let wish = voice_call(&["carol", "dave"]);
     let id = session.place(wish, now).unwrap();
     let own = CallId::new("c2").unwrap();
     let answer = Reply { call_id: Some(own.clone()), room_id: Some(RoomId::number(8).unwrap()), ..Reply::default() };

@@ -144,6 +144,10 @@ fn wrong_settings_are_refused_with_their_name_and_place() {
     assert!(told.contains("--media"), "{told}");
     let told = refused(program().arg("serve").env("AHOY_API_KEY", "devkey"));
     assert!(told.contains("AHOY_API_KEY") && !told.contains("devkey"), "{told}");
+    let own = format!("ahoy:{}", "x".repeat(32));
+    let data = tempfile::tempdir().unwrap();
+    let told = refused(program().args(["serve", "--api-key", &own, "--data-dir"]).arg(data.path()));
+    assert!(told.contains("api-key: ahoy"), "{told}");
     assert!(refused(program().args(["serve", "--colour", "red"])).contains("--colour"));
     assert!(refused(program().args(["ticket", "not a user"])).contains("user id"));
 }

@@ -133,3 +133,19 @@ impl ExtensionSerializer for DependencyDescriptor {
         values.user_values.get::<RawDescriptor>().is_some_and(|raw| raw.0.len() > ONE_BYTE_LIMIT)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dependencies_are_described_for_av1_alone() {
+        let mut values = ExtensionValues { audio_level: Some(-20), ..ExtensionValues::default() };
+        values.user_values.set(RawDescriptor(vec![1, 2, 3]));
+        for (codec, is_described) in [(Codec::Av1, true), (Codec::Vp8, false), (Codec::H264, false)] {
+            let passed = passed_on(codec, &values);
+            assert_eq!(passed.user_values.get::<RawDescriptor>().is_some(), is_described, "{codec:?}");
+            assert_eq!(passed.audio_level, Some(-20));
+        }
+    }
+}

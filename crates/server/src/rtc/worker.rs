@@ -301,6 +301,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn nameless_messages_of_strangers_are_looked_at_so_often_a_second() {
+        let net = Net::new(super::super::net::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap()).unwrap();
+        let ((_commands, inbox), (news, _told)) = (mpsc::channel(1), mpsc::channel(1));
+        let mut worker = Worker::new(net, RoomRules::default(), inbox, news);
+        let now = Instant::now();
+        let looked_at = (0..1_000).filter(|_| worker.may_be_nameless(now)).count();
+        assert_eq!(looked_at, NAMELESS_LIMIT as usize);
+        assert!(worker.may_be_nameless(now + Duration::from_secs(1)));
+    }
+
+    #[tokio::test]
     async fn a_room_that_panics_ends_alone_and_says_so() {
         let net = Net::new(super::super::net::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap()).unwrap();
         let (_commands, inbox) = mpsc::channel(1);
